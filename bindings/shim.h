@@ -1,0 +1,76 @@
+/*
+ * What dpdk-sys adds to DPDK's exported functions: the `static inline` ones that a framework
+ * needs, crossed once per burst, and the few structures whose layout moves between releases,
+ * copied into ones that do not.
+ */
+#ifndef IOGATE_SHIM_H
+#define IOGATE_SHIM_H
+
+#include <rte_config.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_epoll.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_hash.h>
+#include <rte_interrupts.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_ring.h>
+#include <rte_version.h>
+
+/* bindgen drops 64-bit flag macros, so they pass through objects. */
+extern const uint64_t SHIM_RSS_IP;
+extern const uint64_t SHIM_RSS_TCP;
+extern const uint64_t SHIM_RSS_UDP;
+extern const uint64_t SHIM_TX_OFFLOAD_MULTI_SEGS;
+extern const uint64_t SHIM_TX_OFFLOAD_MBUF_FAST_FREE;
+extern const uint64_t SHIM_RX_OFFLOAD_RSS_HASH;
+
+struct shim_link {
+	uint32_t speed_mbps; /* UINT32_MAX: unknown */
+	uint8_t up;
+	uint8_t full_duplex;
+	uint8_t autoneg;
+};
+
+struct shim_stats {
+	uint64_t rx_packets;
+	uint64_t tx_packets;
+	uint64_t rx_bytes;
+	uint64_t tx_bytes;
+	uint64_t rx_missed;
+	uint64_t rx_errors;
+	uint64_t tx_errors;
+	uint64_t rx_nombuf;
+};
+
+/* rte_errno of the calling thread. */
+int shim_errno(void);
+unsigned int shim_lcore_id(void);
+uint64_t shim_tsc(void);
+uint64_t shim_tsc_hz(void);
+
+uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+
+/* All of them or none: 0, or -ENOENT. */
+int shim_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
+void shim_free(struct rte_mbuf *mbuf);
+void shim_refcnt_update(struct rte_mbuf *mbuf, int16_t change);
+uint16_t shim_refcnt(const struct rte_mbuf *mbuf);
+int shim_linearize(struct rte_mbuf *mbuf);
+int shim_chain(struct rte_mbuf *head, struct rte_mbuf *tail);
+unsigned int shim_pool_size(const struct rte_mempool *pool);
+
+unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
+unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
+
+int shim_link_get(uint16_t port, struct shim_link *link);
+int shim_stats_get(uint16_t port, struct shim_stats *stats);
+
+#endif
