@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# What the scripts beside this file share. Sourced, never run.
+
+# Administration tools live here, also when PATH comes from a plain user.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# shellcheck disable=SC2034
+ROOT_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# The header comment of the calling script is its help.
+usage() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
+
+say() { printf '%s\n' "$*" >&2; }
+warn() { printf '%s: warning: %s\n' "${0##*/}" "$*" >&2; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# Starts the calling script again through sudo when it is not root.
+# The caller's PATH and Cargo homes stay, so that its Rust toolchain is found.
+need_root() {
+  [ "$(id -u)" = 0 ] && return
+  command -v sudo >/dev/null || die "run me as root (there is no sudo here)"
+  exec sudo --preserve-env=CARGO_HOME,RUSTUP_HOME,IOGATE_BIN,IOGATE_ROOTS env "PATH=$PATH" "HOME=$HOME" "$0" "$@"
+}
+
+# Fails early, with the way out, when a program is missing.
+need() {
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || die "$tool is missing: run scripts/setup --tests first"
+  done
+}
+
+need_cargo() {
+  command -v cargo >/dev/null || die "no cargo in PATH: install Rust with rustup, or run through sudo with your PATH"
+}
+
+installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
