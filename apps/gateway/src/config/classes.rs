@@ -9,7 +9,7 @@ use super::read::{At, Head, Table, Value};
 
 /// One for each priority code point.
 const MOST: usize = 8;
-const BUILT_IN: &str = include_str!("classes.toml");
+pub(super) const BUILT_IN: &str = include_str!("classes.toml");
 const MATCHES: &str = "[{ tcp_port = 3260 }]";
 
 /// Classes and protocols, checked.
@@ -275,58 +275,36 @@ fn class<'a>(t: Table<'a>, protocols: &[(Protocol, Selector)]) -> RawClass<'a> {
 
 /// One entry of `match`, or of `[protocols]` where there are no protocols to refer to.
 fn selectors(v: &Value<'_>, protocols: Option<&[(Protocol, Selector)]>) -> Vec<Selector> {
-    let Some(t) = v.table() else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    let mut keys = 0;
-    let mut take = |value: Option<Value<'_>>, read: &dyn Fn(&Value<'_>) -> Vec<Selector>| {
-        if let Some(value) = value {
-            keys += 1;
-            found.extend(read(&value));
-        }
-    };
-    take(t.get("ethertype"), &|v| {
-        ethertype_value(v).into_iter().collect()
-    });
-    take(t.get("ip_protocol"), &|v| {
-        v.int(0..=255)
-            .map(|n| Selector::IpProtocol(n.value))
-            .into_iter()
-            .collect()
-    });
-    let kinds: [(&str, &str, fn(PortRange) -> Selector); 4] = [
+    type Make = fn(PortRange) -> Selector;
+    const PORTS: [(&str, &str, Make); 4] = [
         ("tcp_port", "tcp_port_range", Selector::TcpPort),
         ("udp_port", "udp_port_range", Selector::UdpPort),
         ("udp_dst", "udp_dst_range", Selector::UdpDst),
         ("udp_src", "udp_src_range", Selector::UdpSrc),
     ];
-    for (one, range, make) in kinds {
-        take(t.get(one), &|v| {
-            v.int(1..=u16::MAX)
-                .map(|n| make(PortRange::one(n.value)))
-                .into_iter()
-                .collect()
-        });
-        take(t.get(range), &|v| {
-            port_range(v).map(make).into_iter().collect()
-        });
+    let Some(t) = v.table() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    found.extend(t.get("ethertype").and_then(|v| ethertype_value(&v)));
+    let ip_protocol = t.get("ip_protocol").and_then(|v| v.int(0..=255));
+    found.extend(ip_protocol.map(|n| Selector::IpProtocol(n.value)));
+    for (one, range, make) in PORTS {
+        let port = t.get(one).and_then(|v| v.int(1..=u16::MAX));
+        found.extend(port.map(|n| make(PortRange::one(n.value))));
+        found.extend(t.get(range).and_then(|v| port_range(&v)).map(make));
     }
     if let Some(protocols) = protocols {
         let words = Protocol::ALL.map(|p| (p.as_str(), p));
-        take(t.get("protocol"), &|v| {
-            v.choice(&words)
-                .map(|p| of(protocols, p.value).collect())
-                .unwrap_or_default()
-        });
+        let named = t.get("protocol").and_then(|v| v.choice(&words));
+        found.extend(named.into_iter().flat_map(|p| of(protocols, p.value)));
     }
-    let known = t.key_count() == keys;
-    t.finish();
-    if known && keys != 1 {
+    if t.key_count() != 1 {
         v.problem(format!(
             "must have exactly one key, as in {MATCHES}; write one entry for each"
         ));
     }
+    t.finish();
     found
 }
 
@@ -367,44 +345,4 @@ fn port_range(v: &Value<'_>) -> Option<PortRange> {
         v.problem("is not a range of ports; write it as [first, last]");
     }
     range
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_classes_are_sound() {
-        let sink = Sink::new(BUILT_IN);
-        let (table, errors) = DeTable::parse_recoverable(BUILT_IN);
-        assert!(errors.is_empty());
-        let root = Table::root(table.get_ref(), &sink);
-        let classes = read(&root).unwrap();
-        root.finish();
-        assert!(sink.is_empty());
-        let seen: Vec<_> = classes
-            .classes
-            .iter()
-            .map(|c| (c.name.as_str(), c.pcp))
-            .collect();
-        let expected = [
-            ("control", 7),
-            ("fcoe", 3),
-            ("rdma", 4),
-            ("block", 5),
-            ("file", 2),
-            ("support", 6),
-            ("best-effort", 0),
-        ];
-        assert_eq!(seen, expected);
-        assert_eq!(classes.default.index(), 6);
-        for (protocol, selector) in &classes.protocols {
-            assert_eq!(
-                classes.class_of(*selector).scope,
-                Scope::Only(Side::Storage),
-                "{protocol}"
-            );
-        }
-        assert_eq!(classes.class_of(arp()).scope, Scope::Both);
-    }
 }

@@ -169,7 +169,7 @@ impl<'a> Table<'a> {
         for (key, _) in self
             .inner
             .iter()
-            .filter(|(key, _)| !known.contains(&&*key.get_ref().as_ref()))
+            .filter(|(key, _)| !known.contains(&key.get_ref().as_ref()))
         {
             let line = self.head.sink.line(key.span().start);
             let what = if self.head.label.is_empty() {
@@ -301,7 +301,7 @@ impl<'a> Value<'a> {
         match self.text()?.value.parse() {
             Ok(value) => Some(self.at(value)),
             Err(error) => {
-                self.refuse(format!("cannot be used: {error}"));
+                self.problem(format!("= {error}"));
                 None
             }
         }

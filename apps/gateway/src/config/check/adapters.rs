@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use iogate::packet::MacAddr;
 
-use super::check::{Names, numbered};
-use super::classes::{Classes, arp};
-use super::model::{
+use super::{Names, numbered};
+use crate::config::classes::{Classes, arp};
+use crate::config::model::{
     Adapter, AdapterKind, AntiSpoof, Attachment, LinkId, Network, NetworkId, Protocol, Side, Vid,
 };
-use super::problem::quoted;
-use super::raw::{self, RawAdapter, RawAttach, RawNetwork, RawPolicy, RawPort, Ref, protocol_set};
-use super::read::{Head, Table};
+use crate::config::problem::quoted;
+use crate::config::raw::{
+    self, RawAdapter, RawAttach, RawNetwork, RawPolicy, RawPort, Ref, protocol_set,
+};
+use crate::config::read::{Head, Table};
 
 /// The adapters of the file and their policies.
 pub(super) struct Raw<'a> {

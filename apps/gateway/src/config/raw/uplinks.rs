@@ -1,0 +1,151 @@
+//! Links, uplinks, their groups and networks.
+
+use std::time::Duration;
+
+use iogate::port::PortSpec;
+
+use super::{Ref, fabric, int, kind, name, texts};
+use crate::config::model::{Fabric, Name, Side, Vid};
+use crate::config::read::{At, Head, Table};
+
+/// The most RX queues of a port.
+const MAX_QUEUES: u16 = 16;
+
+/// A link or an uplink, as far as they are alike.
+pub(in crate::config) struct RawPort<'a> {
+    pub(in crate::config) head: Head<'a>,
+    pub(in crate::config) name: Option<Name>,
+    pub(in crate::config) port: Option<At<PortSpec>>,
+    pub(in crate::config) queues: u16,
+    pub(in crate::config) fabric: Option<Fabric>,
+    /// Of a link.
+    pub(in crate::config) server: Option<Name>,
+    /// Of an uplink.
+    pub(in crate::config) kind: Option<Side>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum RawMode {
+    ActiveStandby,
+    DualFabric,
+}
+
+pub(in crate::config) struct RawGroup<'a> {
+    pub(in crate::config) head: Head<'a>,
+    pub(in crate::config) name: Option<Name>,
+    pub(in crate::config) kind: Option<Side>,
+    pub(in crate::config) mode: RawMode,
+    pub(in crate::config) members: Vec<Ref<'a>>,
+    /// The line of the key, and whether it is automatic.
+    pub(in crate::config) failback: Option<At<bool>>,
+    pub(in crate::config) failback_delay: Option<At<Duration>>,
+}
+
+pub(in crate::config) struct RawNetwork<'a> {
+    pub(in crate::config) head: Head<'a>,
+    pub(in crate::config) name: Option<Name>,
+    pub(in crate::config) vlan: Option<At<u16>>,
+    pub(in crate::config) group: Option<Ref<'a>>,
+    pub(in crate::config) fabric: Option<At<Fabric>>,
+    pub(in crate::config) mtu: Option<At<u16>>,
+}
+
+/// `[[link]]`
+pub(in crate::config) fn link<'a>(t: Table<'a>) -> RawPort<'a> {
+    let server = t.get("server").and_then(|v| v.name()).map(|n| n.value);
+    port(t, server, None)
+}
+
+/// `[[uplink]]`
+pub(in crate::config) fn uplink<'a>(t: Table<'a>) -> RawPort<'a> {
+    let kind = kind(&t);
+    port(t, None, kind)
+}
+
+fn port<'a>(t: Table<'a>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
+    let name = name(&t);
+    let port = t
+        .must("port", "say what it is, as in \"af_xdp:eth0\"")
+        .and_then(|v| v.parse_or_say());
+    let queues = int(&t, "queues", 1..=MAX_QUEUES, 1);
+    let fabric = fabric(&t).map(|f| f.value);
+    let head = t.head.clone();
+    t.finish();
+    RawPort {
+        head,
+        name,
+        port,
+        queues,
+        fabric,
+        server,
+        kind,
+    }
+}
+
+/// `[[uplink_group]]`
+pub(in crate::config) fn group<'a>(t: Table<'a>) -> RawGroup<'a> {
+    let modes = [
+        ("active-standby", RawMode::ActiveStandby),
+        ("dual-fabric", RawMode::DualFabric),
+    ];
+    let name = name(&t);
+    let kind = kind(&t);
+    let mode = t
+        .get("mode")
+        .and_then(|v| v.choice(&modes))
+        .map_or(RawMode::ActiveStandby, |m| m.value);
+    let members = t.must("members", "list its uplinks, the preferred one first");
+    let given = members.is_some();
+    let members = texts(members);
+    if given && members.is_empty() {
+        t.head
+            .problem("it has no members; list its uplinks, or remove it");
+    }
+    let failback = t
+        .get("failback")
+        .and_then(|v| v.choice(&[("auto", true), ("manual", false)]));
+    let failback_delay = t
+        .get("failback_delay_ms")
+        .and_then(|v| v.int(0..=3_600_000));
+    let failback_delay = failback_delay.map(|d| At {
+        value: Duration::from_millis(d.value),
+        line: d.line,
+    });
+    let head = t.head.clone();
+    t.finish();
+    RawGroup {
+        head,
+        name,
+        kind,
+        mode,
+        members,
+        failback,
+        failback_delay,
+    }
+}
+
+/// `[[network]]`
+pub(in crate::config) fn network<'a>(t: Table<'a>) -> RawNetwork<'a> {
+    let name = name(&t);
+    let vlan = t
+        .must(
+            "vlan",
+            "say which VLAN it is on its uplinks, 0 for untagged",
+        )
+        .and_then(|v| v.int(0..=Vid::MAX));
+    let group = t
+        .must("uplink", "name its uplink_group")
+        .and_then(|v| v.text());
+    let fabric = fabric(&t);
+    let mtu = t.get("mtu").and_then(|v| v.int(64..=9018));
+    let head = t.head.clone();
+    t.finish();
+    RawNetwork {
+        head,
+        name,
+        vlan,
+        group,
+        fabric,
+        mtu,
+    }
+}
