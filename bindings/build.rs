@@ -33,11 +33,17 @@ const FUNCTIONS: &[&str] = &[
     "shim_.*",
 ];
 
-const TYPES: &[&str] = &["rte_eth_(conf|rxconf|txconf|dev_info|xstat|xstat_name|rss_reta_entry64)", "rte_malloc_socket_stats", "rte_epoll_event", "rte_hash_parameters", "shim_.*"];
+const TYPES: &[&str] = &[
+    "rte_eth_(conf|rxconf|txconf|dev_info|xstat|xstat_name|rss_reta_entry64)",
+    "rte_malloc_socket_stats",
+    "rte_epoll_event",
+    "rte_hash_parameters",
+    "shim_.*",
+];
 
 const CONSTANTS: &[&str] = &[
     "RTE_(ETHER_ADDR_LEN|PKTMBUF_HEADROOM|MAX_ETHPORTS|LOG_.*|EPOLL_PER_THREAD|INTR_EVENT_ADD)",
-    "RTE_ETH_(MQ_RX_RSS|MQ_RX_NONE|LINK_.*)",
+    "RTE_ETH_LINK_.*",
     "RTE_VER_(YEAR|MONTH|MINOR)",
     "SHIM_.*",
 ];
@@ -103,6 +109,7 @@ fn bind(out: &std::path::Path, cflags: &[String]) {
         // Reached through pointers only.
         .opaque_type("rte_mempool|rte_ring|rte_memzone|rte_device|rte_eth_dev|rte_hash|rte_intr_.*")
         .default_enum_style(bindgen::EnumVariation::Consts)
+        .prepend_enum_name(false)
         .derive_default(true)
         .layout_tests(true)
         .generate_comments(false)

@@ -6,6 +6,8 @@
 //!
 //! Everything here is as unsafe as DPDK itself. The safe library is the crate `iogate`.
 
+#![allow(unsafe_code, reason = "the bindings themselves")]
+
 mod mbuf;
 pub use mbuf::rte_mbuf;
 

@@ -1,0 +1,233 @@
+//! Up to 32 packets and what is known about each.
+
+use super::Mbuf;
+use crate::packet::Header;
+use std::mem::MaybeUninit;
+
+/// Packets in a full batch: what a burst receives at most.
+pub const BURST: usize = 32;
+
+/// Up to `N` packets, each with metadata `M`, without a heap allocation. What is left in it when it
+/// is dropped goes back to the pools in one call.
+///
+/// ```
+/// # fn main() -> iogate::Result<()> {
+/// use iogate::prelude::*;
+///
+/// let eal = Eal::builder().memory_mb(64).start()?;
+/// let pool = eal.pool("example").buffers(256).create()?;
+/// let mut batch: Batch<u32> = Batch::new();
+/// pool.alloc_bulk(&mut batch, 4);
+/// for (packet, number) in batch.iter_mut() {
+///     packet.append(60);
+///     *number += 7;
+/// }
+/// assert!(batch.iter().all(|(packet, number)| packet.len() == 60 && *number == 7));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Batch<M = (), const N: usize = BURST> {
+    // The first `len` of both are initialised, and the mbufs owned.
+    mbufs: [MaybeUninit<Mbuf>; N],
+    meta: [MaybeUninit<M>; N],
+    len: usize,
+}
+
+impl<M: Copy + Default, const N: usize> Default for Batch<M, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Copy + Default, const N: usize> Batch<M, N> {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Batch { mbufs: [const { MaybeUninit::uninit() }; N], meta: [const { MaybeUninit::uninit() }; N], len: 0 }
+    }
+
+    /// Packets in it.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether no more fit.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.len == N
+    }
+
+    /// The packets, to be read.
+    #[inline]
+    pub fn packets(&self) -> &[Mbuf] {
+        // SAFETY: the first `len` are initialised.
+        unsafe { self.mbufs[..self.len].assume_init_ref() }
+    }
+
+    /// The packets, to be changed.
+    #[inline]
+    pub fn packets_mut(&mut self) -> &mut [Mbuf] {
+        // SAFETY: the first `len` are initialised.
+        unsafe { self.mbufs[..self.len].assume_init_mut() }
+    }
+
+    /// The metadata, in the packets' order.
+    #[inline]
+    pub fn meta(&self) -> &[M] {
+        // SAFETY: the first `len` are initialised.
+        unsafe { self.meta[..self.len].assume_init_ref() }
+    }
+
+    /// Packets and metadata apart, to be changed.
+    #[inline]
+    pub fn split_mut(&mut self) -> (&mut [Mbuf], &mut [M]) {
+        // SAFETY: the first `len` of both are initialised.
+        unsafe { (self.mbufs[..self.len].assume_init_mut(), self.meta[..self.len].assume_init_mut()) }
+    }
+
+    /// Each packet with its metadata.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Mbuf, &M)> {
+        self.packets().iter().zip(self.meta())
+    }
+
+    /// Each packet with its metadata, to be changed.
+    #[inline]
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&mut Mbuf, &mut M)> {
+        let (packets, meta) = self.split_mut();
+        packets.iter_mut().zip(meta)
+    }
+
+    /// The header `H` at the front of each packet that has one.
+    #[inline]
+    pub fn headers_mut<H: Header + ?Sized + 'static>(&mut self) -> impl Iterator<Item = &mut H> {
+        self.packets_mut().iter_mut().filter_map(|packet| packet.header_mut::<H>().ok())
+    }
+
+    /// Adds a packet at the end, or gives it back when the batch is full.
+    #[inline]
+    pub fn push(&mut self, packet: Mbuf, meta: M) -> Result<(), Mbuf> {
+        if self.len == N {
+            return Err(packet);
+        }
+        self.mbufs[self.len].write(packet);
+        self.meta[self.len].write(meta);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Takes all packets out, in order.
+    #[inline]
+    pub fn drain(&mut self) -> impl Iterator<Item = (Mbuf, M)> {
+        Drain { end: std::mem::replace(&mut self.len, 0), next: 0, batch: self }
+    }
+
+    /// Keeps the packets that `keep` returns nothing for, in order, and hands the others with what
+    /// it returned to `removed`.
+    #[inline]
+    pub fn remove_if<R>(
+        &mut self,
+        mut decide: impl FnMut(&mut Mbuf, &mut M) -> Option<R>,
+        mut removed: impl FnMut(Mbuf, M, R),
+    ) {
+        // Were either closure to panic, packets behind the gap would leak rather than be freed twice.
+        let end = std::mem::replace(&mut self.len, 0);
+        let mut kept = 0;
+        for at in 0..end {
+            // SAFETY: `at` was below `len` and has not been moved: `kept` never overtakes it.
+            let (packet, meta) = unsafe { (self.mbufs[at].assume_init_mut(), self.meta[at].assume_init_mut()) };
+            match decide(packet, meta) {
+                None => {
+                    if kept != at {
+                        self.mbufs.swap(kept, at);
+                        self.meta.swap(kept, at);
+                    }
+                    kept += 1;
+                }
+                Some(reason) => {
+                    // SAFETY: read once: the slot is beyond `kept` and will be overwritten or left.
+                    let (packet, meta) = unsafe { (self.mbufs[at].assume_init_read(), self.meta[at].assume_init()) };
+                    removed(packet, meta, reason);
+                }
+            }
+        }
+        self.len = kept;
+    }
+
+    /// Receives: `fill` writes at most as many as it is told there is room for, and says how many.
+    #[inline]
+    pub(crate) fn fill_raw(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(*mut *mut dpdk_sys::rte_mbuf, usize) -> usize,
+    ) -> usize {
+        let free = (N - self.len).min(most);
+        // `Mbuf` is a transparent pointer, so an array of slots is an array of raw pointers.
+        let count = fill(self.mbufs[self.len..].as_mut_ptr().cast(), free).min(free);
+        for meta in &mut self.meta[self.len..self.len + count] {
+            meta.write(M::default());
+        }
+        self.len += count;
+        count
+    }
+
+    /// Sends: `take` consumes the first packets and says how many; the rest stay, in order.
+    #[inline]
+    pub(crate) fn take_raw(&mut self, take: impl FnOnce(*mut *mut dpdk_sys::rte_mbuf, usize) -> usize) -> usize {
+        let end = std::mem::replace(&mut self.len, 0);
+        let taken = take(self.mbufs.as_mut_ptr().cast(), end).min(end);
+        if taken > 0 {
+            for at in taken..end {
+                self.mbufs.swap(at - taken, at);
+                self.meta.swap(at - taken, at);
+            }
+        }
+        self.len = end - taken;
+        taken
+    }
+}
+
+impl<M, const N: usize> Drop for Batch<M, N> {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: the first `len` are owned packets, and nobody reads them after this.
+            unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), self.len as u32) };
+        }
+    }
+}
+
+struct Drain<'a, M, const N: usize> {
+    batch: &'a mut Batch<M, N>,
+    next: usize,
+    end: usize,
+}
+
+impl<M: Copy, const N: usize> Iterator for Drain<'_, M, N> {
+    type Item = (Mbuf, M);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Mbuf, M)> {
+        if self.next == self.end {
+            return None;
+        }
+        let at = self.next;
+        self.next += 1;
+        // SAFETY: each of the first `end` is read once, and the batch calls itself empty meanwhile.
+        Some(unsafe { (self.batch.mbufs[at].assume_init_read(), self.batch.meta[at].assume_init_read()) })
+    }
+}
+
+impl<M, const N: usize> Drop for Drain<'_, M, N> {
+    fn drop(&mut self) {
+        for at in self.next..self.end {
+            // SAFETY: not yet read, and not read again.
+            unsafe { self.batch.mbufs[at].assume_init_drop() };
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One packet.
+
+use crate::packet::{Header, Malformed};
+use std::ptr::NonNull;
+use std::slice;
+
+/// A packet: one buffer, or a chain of them, with one owner.
+///
+/// Reading and writing work on the first segment, where the headers are; [`Mbuf::linearize`] makes
+/// the whole packet contiguous. Lengths are in bytes, without the frame check sequence.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Mbuf(NonNull<dpdk_sys::rte_mbuf>);
+
+// SAFETY: an mbuf is plain memory with one owner, and pools take buffers back from any thread.
+unsafe impl Send for Mbuf {}
+
+impl Mbuf {
+    /// # Safety
+    /// `raw` is a valid mbuf whose reference count is 1 and whose only owner is the caller.
+    pub(crate) unsafe fn from_raw(raw: *mut dpdk_sys::rte_mbuf) -> Self {
+        // SAFETY: valid, so not null.
+        Mbuf(unsafe { NonNull::new_unchecked(raw) })
+    }
+
+    fn head(&self) -> &dpdk_sys::rte_mbuf {
+        // SAFETY: owned, so valid, and nobody else writes it.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn head_mut(&mut self) -> &mut dpdk_sys::rte_mbuf {
+        // SAFETY: owned, so valid, and nobody else has it.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// Bytes in the whole packet.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "an empty packet is not a case that anybody asks about")]
+    pub fn len(&self) -> usize {
+        self.head().pkt_len as usize
+    }
+
+    /// Buffers in the chain, 1 for most packets.
+    #[inline]
+    pub fn segments(&self) -> usize {
+        usize::from(self.head().nb_segs)
+    }
+
+    /// The data of the first segment.
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        let head = self.head();
+        // SAFETY: DPDK keeps data_off + data_len <= buf_len of an allocation that the mbuf owns.
+        unsafe { slice::from_raw_parts(data_start(head), usize::from(head.data_len)) }
+    }
+
+    /// The data of the first segment, to be changed.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        let head = self.head_mut();
+        // SAFETY: as in `data`; the reference count is 1, so nobody else reads these bytes.
+        unsafe { slice::from_raw_parts_mut(data_start(head), usize::from(head.data_len)) }
+    }
+
+    /// The header at the front of the packet.
+    pub fn header<H: Header + ?Sized>(&self) -> Result<&H, Malformed> {
+        H::parse(self.data()).map(|(header, _)| header)
+    }
+
+    /// The header at the front of the packet, to be changed.
+    pub fn header_mut<H: Header + ?Sized>(&mut self) -> Result<&mut H, Malformed> {
+        H::parse_mut(self.data_mut()).map(|(header, _)| header)
+    }
+
+    /// Free bytes in front of the data.
+    pub fn headroom(&self) -> usize {
+        usize::from(self.head().data_off)
+    }
+
+    /// Free bytes behind the data of the first segment.
+    pub fn tailroom(&self) -> usize {
+        let head = self.head();
+        usize::from(head.buf_len).saturating_sub(usize::from(head.data_off) + usize::from(head.data_len))
+    }
+
+    /// Grows the packet at its front and returns the new bytes, whose content is arbitrary; nothing
+    /// when the headroom is too small.
+    #[inline]
+    pub fn prepend(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        if bytes > self.headroom() || bytes > usize::from(u16::MAX - self.head().data_len) {
+            return None;
+        }
+        let head = self.head_mut();
+        head.data_off -= bytes as u16;
+        head.data_len += bytes as u16;
+        head.pkt_len += bytes as u32;
+        Some(&mut self.data_mut()[..bytes])
+    }
+
+    /// Cuts bytes off the front. False, and nothing done, when the first segment has fewer.
+    #[inline]
+    #[must_use]
+    pub fn trim_front(&mut self, bytes: usize) -> bool {
+        if bytes > usize::from(self.head().data_len) {
+            return false;
+        }
+        let head = self.head_mut();
+        head.data_off += bytes as u16;
+        head.data_len -= bytes as u16;
+        head.pkt_len -= bytes as u32;
+        true
+    }
+
+    /// Grows a packet of one segment at its end and returns the new bytes, whose content is
+    /// arbitrary; nothing when the tailroom is too small or there are several segments.
+    pub fn append(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        if bytes > self.tailroom() || self.segments() != 1 {
+            return None;
+        }
+        let head = self.head_mut();
+        let before = usize::from(head.data_len);
+        head.data_len += bytes as u16;
+        head.pkt_len += bytes as u32;
+        Some(&mut self.data_mut()[before..])
+    }
+
+    /// Cuts a packet of one segment to `bytes`. False, and nothing done, when it is shorter or has
+    /// several segments.
+    #[must_use]
+    pub fn truncate(&mut self, bytes: usize) -> bool {
+        if bytes > self.len() || self.segments() != 1 {
+            return false;
+        }
+        let head = self.head_mut();
+        head.data_len = bytes as u16;
+        head.pkt_len = bytes as u32;
+        true
+    }
+
+    /// Makes the whole packet contiguous in its first segment. False when it does not fit there.
+    #[must_use]
+    pub fn linearize(&mut self) -> bool {
+        // SAFETY: owned and valid.
+        self.segments() == 1 || unsafe { dpdk_sys::shim_linearize(self.0.as_ptr()) } == 0
+    }
+
+    /// A deep copy from the pool that this packet's first buffer came from; nothing when that has
+    /// run dry.
+    pub fn copy(&self) -> Option<Mbuf> {
+        // SAFETY: owned and valid; a copy from offset 0 of any length.
+        let raw = unsafe { dpdk_sys::rte_pktmbuf_copy(self.0.as_ptr(), self.head().pool, 0, u32::MAX) };
+        // SAFETY: a fresh packet with one owner, unless null.
+        (!raw.is_null()).then(|| unsafe { Mbuf::from_raw(raw) })
+    }
+
+    /// DPDK's number of the port that received it.
+    pub fn port(&self) -> u16 {
+        self.head().port
+    }
+
+    /// Lets the packet have several owners, which may read and send it.
+    pub fn share(self) -> SharedMbuf {
+        SharedMbuf(self)
+    }
+}
+
+fn data_start(head: &dpdk_sys::rte_mbuf) -> *mut u8 {
+    head.buf_addr.cast::<u8>().wrapping_add(usize::from(head.data_off))
+}
+
+impl Drop for Mbuf {
+    fn drop(&mut self) {
+        // SAFETY: this is the owner, and it is gone after this.
+        unsafe { dpdk_sys::shim_free(self.0.as_ptr()) };
+    }
+}
+
+/// A packet with several owners: it can be read and sent, not changed. Cloning costs one count.
+///
+/// A driver that hands buffers over instead of bytes (a ring port) gets a copy of its own, so that
+/// what comes out at the other end has one owner again.
+#[derive(Debug)]
+pub struct SharedMbuf(Mbuf);
+
+impl SharedMbuf {
+    /// The data of the first segment.
+    pub fn data(&self) -> &[u8] {
+        self.0.data()
+    }
+
+    /// Bytes in the whole packet.
+    #[allow(clippy::len_without_is_empty, reason = "an empty packet is not a case that anybody asks about")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A deep copy with one owner; nothing when the pool has run dry.
+    pub fn copy(&self) -> Option<Mbuf> {
+        self.0.copy()
+    }
+
+    /// One of the owners, as something that can be put in a batch. What is made of it must only be
+    /// given to a driver that reads it: others may own the same buffer.
+    pub(crate) fn into_owner(self) -> Mbuf {
+        self.0
+    }
+}
+
+impl Clone for SharedMbuf {
+    fn clone(&self) -> Self {
+        let raw = self.0.0;
+        // SAFETY: this owner keeps it alive, and the new owner is counted before it exists.
+        unsafe { dpdk_sys::shim_refcnt_update(raw.as_ptr(), 1) };
+        SharedMbuf(Mbuf(raw))
+    }
+}

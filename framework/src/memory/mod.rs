@@ -1,0 +1,29 @@
+//! Packet buffers: the pool they come from, the buffer itself, and the batch that stages work on.
+//!
+//! An [`Mbuf`] owns its buffer: it is not `Clone`, may go to another thread, and goes back to its
+//! pool when it is dropped. A [`Batch`] owns up to 32 of them, with typed metadata beside each, and
+//! gives them back in one call. A [`SharedMbuf`] is one buffer with several owners that can be read
+//! and sent but not changed: how one frame goes to many ports.
+//!
+//! ```
+//! # fn main() -> iogate::Result<()> {
+//! use iogate::prelude::*;
+//!
+//! let eal = Eal::builder().memory_mb(64).start()?;
+//! let pool = eal.pool("example").buffers(1024).create()?;
+//! let mut frame = pool.alloc().expect("a new pool has buffers");
+//! frame.append(60).expect("room").fill(0xff);
+//! assert_eq!((frame.len(), pool.in_use()), (60, 1));
+//! drop(frame);
+//! assert_eq!(pool.in_use(), 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod batch;
+mod mbuf;
+mod pool;
+
+pub use batch::{BURST, Batch};
+pub use mbuf::{Mbuf, SharedMbuf};
+pub use pool::{MbufPool, PoolBuilder};

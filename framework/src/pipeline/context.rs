@@ -1,0 +1,143 @@
+//! What a stage may do besides working on its batch.
+
+use super::{DropCounters, DropReason};
+use crate::memory::{Batch, Mbuf};
+use crate::telemetry::Counter;
+use std::sync::Arc;
+
+/// Counters of one polled queue.
+#[derive(Debug, Default)]
+pub struct SourceCounters {
+    pub(crate) received: Counter,
+    drops: DropCounters,
+}
+
+impl SourceCounters {
+    /// Packets received.
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// What became of those that were dropped.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+}
+
+/// Packets that stages made or used up.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pub(crate) generated: Counter,
+    pub(crate) consumed: Counter,
+}
+
+/// A stage's surroundings: where the batch came from, and the doors that are not ports.
+///
+/// Dropped packets are counted at once and freed in bulk.
+pub struct Context {
+    sources: Vec<Arc<SourceCounters>>,
+    source: usize,
+    flow: Arc<Flow>,
+    trash: Batch<(), 64>,
+}
+
+impl Context {
+    /// For `sources` queues. Workers make their own; this is for tests and tools.
+    pub fn new(sources: usize) -> Self {
+        let sources = (0..sources).map(|_| Arc::default()).collect();
+        Context { sources, source: 0, flow: Arc::default(), trash: Batch::new() }
+    }
+
+    /// The position, among the polled queues, of the one that the batch came from.
+    #[inline]
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    /// Says that the next batch comes from another queue. Workers do; this is for tests and tools.
+    ///
+    /// # Panics
+    /// When there is no such queue.
+    #[inline]
+    pub fn set_source(&mut self, source: usize) {
+        assert!(source < self.sources.len());
+        self.source = source;
+    }
+
+    /// Counters of one of the polled queues.
+    ///
+    /// # Panics
+    /// When there is no such queue.
+    pub fn source_counters(&self, source: usize) -> &Arc<SourceCounters> {
+        &self.sources[source]
+    }
+
+    /// Drops a packet.
+    #[inline]
+    pub fn drop(&mut self, packet: Mbuf, reason: DropReason) {
+        self.sources[self.source].drops.add(reason, packet.len());
+        self.discard(packet);
+    }
+
+    /// Drops the packets for which `decide` returns a reason; the others stay, in order.
+    #[inline]
+    pub fn drop_if<M: Copy + Default>(
+        &mut self,
+        batch: &mut Batch<M>,
+        decide: impl FnMut(&mut Mbuf, &mut M) -> Option<DropReason>,
+    ) {
+        batch.remove_if(decide, |packet, _, reason| self.drop(packet, reason));
+    }
+
+    /// Drops a whole batch.
+    pub fn drop_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>, reason: DropReason) {
+        for (packet, _) in batch.drain() {
+            self.drop(packet, reason);
+        }
+    }
+
+    /// Uses a packet up: it was for this host, or its content was taken.
+    #[inline]
+    pub fn consume(&mut self, packet: Mbuf) {
+        self.flow.consumed.add(1);
+        self.discard(packet);
+    }
+
+    /// Says that a stage made `packets` packets, which leave by a door as the others do.
+    #[inline]
+    pub fn generated(&mut self, packets: u64) {
+        self.flow.generated.add(packets);
+    }
+
+    #[inline]
+    fn discard(&mut self, packet: Mbuf) {
+        if let Err(packet) = self.trash.push(packet, ()) {
+            self.empty_trash();
+            drop(self.trash.push(packet, ()));
+        }
+    }
+
+    pub(crate) fn empty_trash(&mut self) {
+        if !self.trash.is_empty() {
+            self.trash = Batch::new();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn count_received(&mut self, packets: usize) {
+        self.sources[self.source].received.add(packets as u64);
+    }
+
+    pub(crate) fn add_source(&mut self, counters: Arc<SourceCounters>) {
+        self.sources.push(counters);
+    }
+
+    pub(crate) fn remove_source(&mut self, at: usize) -> Arc<SourceCounters> {
+        self.source = 0;
+        self.sources.remove(at)
+    }
+
+    pub(crate) fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+}

@@ -1,0 +1,199 @@
+//! The way out to a port.
+
+use super::{DropCounters, DropReason};
+use crate::memory::{Batch, Mbuf, SharedMbuf};
+use crate::port::{MbufRing, Port, TxQueue};
+use crate::telemetry::Counter;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Counters of one outlet.
+#[derive(Debug)]
+pub struct OutletCounters {
+    port: String,
+    sent: Counter,
+    relayed: Counter,
+    pending: Counter,
+    drops: DropCounters,
+}
+
+impl OutletCounters {
+    /// The port it leads to.
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// Packets the port took.
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Packets taken over from other workers, to be sent for them.
+    pub fn relayed(&self) -> u64 {
+        self.relayed.get()
+    }
+
+    /// Packets waiting, as of the last flush.
+    pub fn pending(&self) -> u64 {
+        self.pending.get()
+    }
+
+    /// Packets that could not be sent.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+}
+
+#[derive(Debug)]
+enum Door {
+    /// A TX queue of one's own, and the ring on which others hand packets over, if they do.
+    Queue(TxQueue, Option<MbufRing>),
+    /// To the worker that owns the TX queue; whether its driver hands buffers over.
+    Ring(MbufRing, bool),
+}
+
+/// Collects packets for a port and sends them in bursts. What the port does not take at once waits,
+/// up to a burst; beyond that packets are dropped as [`DropReason::TX_FULL`].
+pub struct Outlet {
+    door: Door,
+    pending: Batch,
+    counters: Arc<OutletCounters>,
+}
+
+impl Outlet {
+    /// To a TX queue of one's own.
+    pub fn new(queue: TxQueue) -> Self {
+        let counters = Self::counters_for(queue.port());
+        Outlet { door: Door::Queue(queue, None), pending: Batch::new(), counters }
+    }
+
+    /// To a TX queue of one's own, which others reach through `ring`: see [`Outlet::through`].
+    pub fn shared(queue: TxQueue, ring: MbufRing) -> Self {
+        let counters = Self::counters_for(queue.port());
+        Outlet { door: Door::Queue(queue, Some(ring)), pending: Batch::new(), counters }
+    }
+
+    /// To a port whose TX queue another worker owns: that one's outlet, [`Outlet::shared`], drains
+    /// `ring` whenever it flushes.
+    pub fn through(port: &Port, ring: MbufRing) -> Self {
+        let counters = Self::counters_for(port);
+        Outlet { door: Door::Ring(ring, port.info().passes_buffers), pending: Batch::new(), counters }
+    }
+
+    fn counters_for(port: &Port) -> Arc<OutletCounters> {
+        Arc::new(OutletCounters {
+            port: port.spec().to_string(),
+            sent: Counter::default(),
+            relayed: Counter::default(),
+            pending: Counter::default(),
+            drops: DropCounters::default(),
+        })
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &Arc<OutletCounters> {
+        &self.counters
+    }
+
+    /// Sends a packet, with the next burst.
+    #[inline]
+    pub fn push(&mut self, packet: Mbuf) {
+        if let Err(packet) = self.pending.push(packet, ()) {
+            self.send_pending();
+            if let Err(packet) = self.pending.push(packet, ()) {
+                self.counters.drops.add(DropReason::TX_FULL, packet.len());
+            }
+        }
+    }
+
+    /// Sends a packet that others send too. What the port cannot share is copied.
+    #[inline]
+    pub fn push_shared(&mut self, packet: SharedMbuf) {
+        let bytes = packet.len();
+        let packet = match &self.door {
+            Door::Queue(queue, _) => queue.own(packet),
+            Door::Ring(_, true) => packet.copy(),
+            Door::Ring(_, false) => Some(packet.into_owner()),
+        };
+        match packet {
+            Some(packet) => self.push(packet),
+            None => self.counters.drops.add(DropReason::NO_BUFFER, bytes),
+        }
+    }
+
+    /// Sends a whole batch, in order behind what waits. The batch is empty afterwards.
+    #[inline]
+    pub fn push_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
+        if self.pending.is_empty() {
+            let sent = match &mut self.door {
+                Door::Queue(queue, _) => queue.send(batch),
+                Door::Ring(ring, _) => ring.send(batch),
+            };
+            self.counters.sent.add(sent as u64);
+        }
+        for (packet, _) in batch.drain() {
+            self.push(packet);
+        }
+    }
+
+    /// Sends what waits, and what other workers handed over.
+    #[inline]
+    pub fn flush(&mut self) {
+        if !self.pending.is_empty() {
+            self.send_pending();
+        }
+        let waiting = self.pending.len() as u64;
+        if waiting != self.counters.pending.get() {
+            self.counters.pending.add(waiting.wrapping_sub(self.counters.pending.get()));
+        }
+        if matches!(self.door, Door::Queue(_, Some(_))) {
+            self.serve_others();
+        }
+    }
+
+    fn send_pending(&mut self) {
+        let sent = match &mut self.door {
+            Door::Queue(queue, _) => queue.send(&mut self.pending),
+            Door::Ring(ring, _) => ring.send(&mut self.pending),
+        };
+        self.counters.sent.add(sent as u64);
+    }
+
+    /// Sends what others handed over. They counted it as sent, here it is received.
+    fn serve_others(&mut self) {
+        let Door::Queue(queue, Some(ring)) = &mut self.door else { return };
+        let mut burst: Batch = Batch::new();
+        for _ in 0..MOST_RELAYED_BURSTS {
+            let relayed = ring.receive(&mut burst);
+            if relayed == 0 {
+                return;
+            }
+            self.counters.relayed.add(relayed as u64);
+            self.counters.sent.add(queue.send(&mut burst) as u64);
+            for (packet, _) in burst.drain() {
+                self.counters.drops.add(DropReason::TX_FULL, packet.len());
+            }
+        }
+    }
+
+    /// When a worker stops: sends what it can and drops the rest as [`DropReason::STOPPED`].
+    pub fn finish(&mut self) {
+        for _ in 0..LAST_TRIES {
+            self.flush();
+            if self.pending.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for (packet, _) in self.pending.drain() {
+            self.counters.drops.add(DropReason::STOPPED, packet.len());
+        }
+        self.flush();
+    }
+}
+
+/// Bursts taken from other workers in one round, so that they cannot keep one from its own queues.
+const MOST_RELAYED_BURSTS: usize = 4;
+
+/// Attempts, a millisecond apart, to send what waits when a worker stops.
+const LAST_TRIES: usize = 20;

@@ -1,0 +1,231 @@
+//! From a spec to a started port.
+
+use super::ring::Pair;
+use super::state::device_info;
+use super::{Inner, MAX_QUEUES, Port, PortKind, PortSpec};
+use crate::eal::Eal;
+use crate::error::{Error, Result};
+use crate::memory::MbufPool;
+use std::ffi::CString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Options of a [`Port`]; see [`Eal::port`].
+#[derive(Clone, Debug)]
+pub struct PortBuilder {
+    eal: Eal,
+    spec: PortSpec,
+    /// The half of a pair this port is to be, instead of a device made from the spec.
+    half: Option<(Arc<Pair>, bool)>,
+    pool: Option<MbufPool>,
+    rx_queues: u16,
+    tx_queues: u16,
+    rx_descriptors: u16,
+    tx_descriptors: u16,
+    mtu: Option<u16>,
+    promiscuous: bool,
+    interrupts: bool,
+}
+
+impl PortBuilder {
+    pub(crate) fn new(eal: &Eal, spec: &PortSpec) -> Self {
+        PortBuilder {
+            eal: eal.clone(),
+            spec: spec.clone(),
+            half: None,
+            pool: None,
+            rx_queues: 1,
+            tx_queues: 1,
+            rx_descriptors: 1024,
+            tx_descriptors: 1024,
+            mtu: None,
+            promiscuous: true,
+            interrupts: false,
+        }
+    }
+
+    pub(crate) fn pair(eal: &Eal, name: &str, slots: u32) -> Result<(Self, Self)> {
+        let pair = Arc::new(Pair::new(eal, name, slots)?);
+        let half = |first: bool| PortBuilder {
+            half: Some((pair.clone(), first)),
+            ..PortBuilder::new(eal, &"ring".parse().expect("a valid spec"))
+        };
+        Ok((half(true), half(false)))
+    }
+
+    /// Where received packets' buffers come from. Every port needs one.
+    pub fn pool(mut self, pool: &MbufPool) -> Self {
+        self.pool = Some(pool.clone());
+        self
+    }
+
+    /// RX and TX queues, 1 to 64 each. Default 1 each. With several RX queues, RSS spreads packets
+    /// by the fields that the device supports.
+    pub fn queues(mut self, rx: u16, tx: u16) -> Self {
+        (self.rx_queues, self.tx_queues) = (rx, tx);
+        self
+    }
+
+    /// Descriptors of each RX and TX queue. Default 1024 each; the device may round or limit them.
+    pub fn descriptors(mut self, rx: u16, tx: u16) -> Self {
+        (self.rx_descriptors, self.tx_descriptors) = (rx, tx);
+        self
+    }
+
+    /// Largest packet, bytes without the Ethernet header. Default: as the device comes.
+    pub fn mtu(mut self, bytes: u16) -> Self {
+        self.mtu = Some(bytes);
+        self
+    }
+
+    /// Whether to receive frames for any address. Default true.
+    pub fn promiscuous(mut self, on: bool) -> Self {
+        self.promiscuous = on;
+        self
+    }
+
+    /// Arms RX interrupts, for a worker that sleeps in
+    /// [`Idle::Interrupt`](crate::worker::Idle::Interrupt). Default false.
+    pub fn interrupts(mut self, on: bool) -> Self {
+        self.interrupts = on;
+        self
+    }
+
+    /// Makes the device, configures and starts it.
+    ///
+    /// # Errors
+    /// [`Error::Port`], with the step that failed, DPDK's error and what to do. Nothing is left
+    /// behind then.
+    pub fn start(self) -> Result<Port> {
+        let spec = &self.spec;
+        let Some(pool) = self.pool.clone() else {
+            return Err(Error::port_refused(spec, "no pool was given", "call pool() before start()"));
+        };
+        if !(1..=MAX_QUEUES).contains(&self.rx_queues) || !(1..=MAX_QUEUES).contains(&self.tx_queues) {
+            let what = format!("{} RX and {} TX queues", self.rx_queues, self.tx_queues);
+            return Err(Error::port_refused(spec, what, "use 1 to 64 of each"));
+        }
+        let id = self.attach()?;
+        let (info, device) = match device_info(id, spec) {
+            Ok(found) => found,
+            Err(error) => {
+                // SAFETY: made above and not started; nobody else knows it.
+                unsafe { dpdk_sys::rte_eth_dev_close(id) };
+                return Err(error);
+            }
+        };
+        // From here on dropping `inner` stops, closes and removes the device.
+        let inner = Inner {
+            id,
+            spec: self.spec.clone(),
+            info,
+            device,
+            rx_queues: self.rx_queues,
+            tx_queues: self.tx_queues,
+            rx_taken: AtomicU64::new(0),
+            tx_taken: AtomicU64::new(0),
+            _rings: self.half.as_ref().map(|(pair, _)| pair.clone()),
+            _pool: pool.clone(),
+            _eal: self.eal.clone(),
+        };
+        let port = Port { inner: Arc::new(inner) };
+        self.configure(&port, &pool)?;
+        Ok(port)
+    }
+
+    fn attach(&self) -> Result<u16> {
+        if let Some((pair, first)) = &self.half {
+            return pair.attach(*first);
+        }
+        static SERIAL: AtomicU32 = AtomicU32::new(0);
+        let queues = self.rx_queues.max(self.tx_queues);
+        let (name, arguments) = self.spec.device(SERIAL.fetch_add(1, Ordering::Relaxed), queues);
+        let text = CString::new(arguments).expect("specs hold no NUL");
+        // SAFETY: a C string that the call copies.
+        let result = unsafe { dpdk_sys::rte_dev_probe(text.as_ptr()) };
+        if result != 0 {
+            return Err(Error::port(&self.spec, "cannot make the device", result, attach_hint(&self.spec)));
+        }
+        Port::id_by_name(&name).ok_or_else(|| {
+            Error::port_refused(&self.spec, "the device was made, but it is no Ethernet port", attach_hint(&self.spec))
+        })
+    }
+
+    fn configure(&self, port: &Port, pool: &MbufPool) -> Result<()> {
+        let (id, info) = (port.id(), port.info());
+        if self.rx_queues > info.max_rx_queues || self.tx_queues > info.max_tx_queues {
+            return Err(Error::port_refused(
+                &self.spec,
+                format!("{} RX and {} TX queues wanted", self.rx_queues, self.tx_queues),
+                format!("the device has {} and {}", info.max_rx_queues, info.max_tx_queues),
+            ));
+        }
+        let check = |what: &str, result: i32| match result {
+            0 => Ok(()),
+            code => Err(Error::port(&self.spec, what, code, "")),
+        };
+        let mut conf = dpdk_sys::rte_eth_conf::default();
+        conf.rxmode.mtu = u32::from(self.mtu.unwrap_or(1500).min(info.max_mtu));
+        if self.rx_queues > 1 && info.rss_fields != 0 {
+            conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
+            conf.rx_adv_conf.rss_conf.rss_hf = info.rss_fields;
+        }
+        if self.interrupts {
+            conf.intr_conf.set_rxq(1);
+        }
+        // SAFETY: `conf` is a valid, initialised configuration that the call copies.
+        check("cannot configure it", unsafe {
+            dpdk_sys::rte_eth_dev_configure(id, self.rx_queues, self.tx_queues, &conf)
+        })?;
+        if let Some(mtu) = self.mtu {
+            port.set_mtu(mtu)?;
+        }
+        let (mut rx, mut tx) = (self.rx_descriptors, self.tx_descriptors);
+        // SAFETY: two numbers, adjusted in place.
+        check("cannot agree on descriptors", unsafe {
+            dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx, &mut tx)
+        })?;
+        let socket = info.numa_node.map_or(u32::MAX, u32::from);
+        for queue in 0..self.rx_queues {
+            // SAFETY: the pool outlives the port, which holds a handle on it; NULL asks for the
+            // driver's own queue configuration.
+            let result =
+                unsafe { dpdk_sys::rte_eth_rx_queue_setup(id, queue, rx, socket, std::ptr::null(), pool.raw()) };
+            if result != 0 {
+                let hint = "the pool may have too few or too small buffers for this driver";
+                return Err(Error::port(&self.spec, format!("cannot set up RX queue {queue}"), result, hint));
+            }
+        }
+        for queue in 0..self.tx_queues {
+            // SAFETY: NULL asks for the driver's own queue configuration.
+            let result = unsafe { dpdk_sys::rte_eth_tx_queue_setup(id, queue, tx, socket, std::ptr::null()) };
+            check(&format!("cannot set up TX queue {queue}"), result)?;
+        }
+        // SAFETY: configured above.
+        let result = unsafe { dpdk_sys::rte_eth_dev_start(id) };
+        if result != 0 {
+            return Err(Error::port(&self.spec, "cannot start it", result, attach_hint(&self.spec)));
+        }
+        if self.promiscuous {
+            // Drivers of software devices refuse what they do anyway: receive everything.
+            port.set_promiscuous(true).or_else(|error| if self.spec.is_software() { Ok(()) } else { Err(error) })?;
+        }
+        Ok(())
+    }
+}
+
+fn attach_hint(spec: &PortSpec) -> &'static str {
+    match spec.kind() {
+        PortKind::Pci => "the device must be bound to vfio-pci, and EAL started with the PCI bus",
+        PortKind::AfXdp => {
+            "the interface must exist and be up, which needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; \
+                            af_packet asks for less"
+        }
+        PortKind::AfPacket => "the interface must exist and be up, which needs CAP_NET_RAW",
+        PortKind::Tap => "it needs CAP_NET_ADMIN, /dev/net/tun and a name that is free",
+        PortKind::Vhost | PortKind::Memif => "the folder must exist and be writable, and the socket not in use",
+        PortKind::VirtioUser => "a vhost-user backend must be listening there",
+        PortKind::Pcap => "the file must exist and be a capture of Ethernet frames",
+        PortKind::Ring | PortKind::Null | PortKind::Other => "DPDK's own message stands above",
+    }
+}

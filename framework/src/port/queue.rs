@@ -1,0 +1,152 @@
+//! Queues: where a worker meets a port.
+
+use super::Port;
+use crate::error::{Error, Result};
+use crate::memory::{Batch, Mbuf, SharedMbuf};
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+/// One RX queue. It may move to another thread, but only one polls it: it is neither `Sync` nor
+/// `Clone`, and receiving takes `&mut self`.
+#[derive(Debug)]
+pub struct RxQueue {
+    port: Port,
+    id: u16,
+    queue: u16,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+impl RxQueue {
+    pub(super) fn new(port: Port, queue: u16) -> Self {
+        RxQueue { id: port.id(), port, queue, _not_sync: PhantomData }
+    }
+
+    /// The port it belongs to.
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Its number on the port.
+    pub fn number(&self) -> u16 {
+        self.queue
+    }
+
+    /// Adds what has arrived to the batch, as far as that has room, and returns how many.
+    #[inline]
+    pub fn receive<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        self.receive_at_most(batch, N)
+    }
+
+    /// As [`receive`](RxQueue::receive), but at most `most` packets.
+    #[inline]
+    pub fn receive_at_most<M: Copy + Default, const N: usize>(
+        &mut self,
+        batch: &mut Batch<M, N>,
+        most: usize,
+    ) -> usize {
+        let (port, queue) = (self.id, self.queue);
+        batch.fill_raw(most, |slots, free| {
+            // SAFETY: the queue is set up and polled here alone; `slots` has room for `free`.
+            usize::from(unsafe { dpdk_sys::shim_rx_burst(port, queue, slots, free as u16) })
+        })
+    }
+
+    /// Makes the calling thread's [`wait`](RxQueue::wait) listen to this queue.
+    pub(crate) fn listen(&self) -> Result<()> {
+        // SAFETY: the queue is set up; the thread's own epoll instance is asked for.
+        let result = unsafe {
+            dpdk_sys::rte_eth_dev_rx_intr_ctl_q(
+                self.id,
+                self.queue,
+                dpdk_sys::RTE_EPOLL_PER_THREAD,
+                dpdk_sys::RTE_INTR_EVENT_ADD as i32,
+                std::ptr::null_mut(),
+            )
+        };
+        match result {
+            0 => Ok(()),
+            code => {
+                let hint = "not every driver has RX interrupts: choose another idle policy";
+                Err(Error::port(self.port.spec(), "cannot wait for RX interrupts", code, hint))
+            }
+        }
+    }
+
+    pub(crate) fn arm(&self, on: bool) {
+        // SAFETY: the queue is set up. A driver that needs no arming says so, which is fine.
+        unsafe {
+            if on {
+                dpdk_sys::rte_eth_dev_rx_intr_enable(self.id, self.queue);
+            } else {
+                dpdk_sys::rte_eth_dev_rx_intr_disable(self.id, self.queue);
+            }
+        }
+    }
+
+    /// Sleeps until a queue that this thread listens to has something, or the time is over.
+    pub(crate) fn wait(milliseconds: i32) {
+        let mut event = dpdk_sys::rte_epoll_event::default();
+        // SAFETY: room for one event.
+        unsafe { dpdk_sys::rte_epoll_wait(dpdk_sys::RTE_EPOLL_PER_THREAD, &mut event, 1, milliseconds) };
+    }
+}
+
+impl Drop for RxQueue {
+    fn drop(&mut self) {
+        self.port.release_rx(self.queue);
+    }
+}
+
+/// One TX queue. It may move to another thread, but only one sends on it.
+#[derive(Debug)]
+pub struct TxQueue {
+    port: Port,
+    id: u16,
+    queue: u16,
+    by_pointer: bool,
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+impl TxQueue {
+    pub(super) fn new(port: Port, queue: u16) -> Self {
+        let by_pointer = port.info().passes_buffers;
+        TxQueue { id: port.id(), port, queue, by_pointer, _not_sync: PhantomData }
+    }
+
+    /// The port it belongs to.
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Its number on the port.
+    pub fn number(&self) -> u16 {
+        self.queue
+    }
+
+    /// Sends the batch and returns how many packets the device took. The others stay in the batch,
+    /// in order.
+    #[inline]
+    pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        let (port, queue) = (self.id, self.queue);
+        batch.take_raw(|packets, count| {
+            // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.
+            usize::from(unsafe { dpdk_sys::shim_tx_burst(port, queue, packets, count as u16) })
+        })
+    }
+
+    /// A packet with several owners, made ready for this queue: a copy where the driver hands
+    /// buffers over. Nothing when the pool has run dry.
+    #[inline]
+    pub(crate) fn own(&self, packet: SharedMbuf) -> Option<Mbuf> {
+        if self.by_pointer {
+            return packet.copy();
+        }
+        Some(packet.into_owner())
+    }
+}
+
+impl Drop for TxQueue {
+    fn drop(&mut self) {
+        self.port.release_tx(self.queue);
+    }
+}

@@ -1,0 +1,214 @@
+//! What a port is, how it is doing, and what can be changed while it runs.
+
+use super::{Port, PortSpec};
+use crate::error::{Error, Result};
+use crate::packet::MacAddr;
+use std::ffi::CStr;
+use std::fs;
+
+/// What a device is and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortInfo {
+    /// DPDK's driver.
+    pub driver: String,
+    /// The address of the port itself.
+    pub mac: MacAddr,
+    /// The NUMA node it is attached to, if any.
+    pub numa_node: Option<u16>,
+    /// RX queues it can have.
+    pub max_rx_queues: u16,
+    /// TX queues it can have.
+    pub max_tx_queues: u16,
+    /// Largest MTU, bytes.
+    pub max_mtu: u16,
+    /// RSS fields it supports, of those the framework asks for (`RTE_ETH_RSS_*`).
+    pub rss_fields: u64,
+    /// Whether a packet of several segments can be sent.
+    pub multi_segment_tx: bool,
+    /// Whether it hands buffers over to another port instead of sending bytes.
+    pub passes_buffers: bool,
+}
+
+pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dpdk_sys::rte_device)> {
+    let mut raw = dpdk_sys::rte_eth_dev_info::default();
+    // SAFETY: the port exists, and the call fills the structure.
+    let result = unsafe { dpdk_sys::rte_eth_dev_info_get(id, &mut raw) };
+    if result != 0 {
+        return Err(Error::port(spec, "cannot learn what the device is", result, ""));
+    }
+    let mut address = dpdk_sys::rte_ether_addr::default();
+    // SAFETY: as above. A device without an address leaves zeros.
+    unsafe { dpdk_sys::rte_eth_macaddr_get(id, &mut address) };
+    // SAFETY: a static C string of the driver, or null.
+    let driver = match raw.driver_name.is_null() {
+        true => String::new(),
+        false => unsafe { CStr::from_ptr(raw.driver_name) }.to_string_lossy().into_owned(),
+    };
+    // SAFETY: constants of the shim; the port exists.
+    let (rss, multi, node) = unsafe {
+        let rss = dpdk_sys::SHIM_RSS_IP | dpdk_sys::SHIM_RSS_TCP | dpdk_sys::SHIM_RSS_UDP;
+        (rss, dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS, dpdk_sys::rte_eth_dev_socket_id(id))
+    };
+    let info = PortInfo {
+        passes_buffers: driver == "net_ring",
+        driver,
+        mac: MacAddr::from(address.addr_bytes),
+        numa_node: u16::try_from(node).ok(),
+        max_rx_queues: raw.max_rx_queues,
+        max_tx_queues: raw.max_tx_queues,
+        max_mtu: raw.max_mtu,
+        rss_fields: raw.flow_type_rss_offloads & rss,
+        multi_segment_tx: raw.tx_offload_capa & multi != 0,
+    };
+    Ok((info, raw.device))
+}
+
+/// A port's link, as last known to its driver or, for a kernel interface, to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Whether frames can pass.
+    pub up: bool,
+    /// Mbit/s, where known.
+    pub speed_mbps: Option<u32>,
+    /// Whether both directions work at once.
+    pub full_duplex: bool,
+}
+
+/// Counters of a port, since it was started or they were last reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStats {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes received, as the driver counts them.
+    pub rx_bytes: u64,
+    /// Bytes sent, as the driver counts them.
+    pub tx_bytes: u64,
+    /// Packets the device lost because nobody fetched them in time.
+    pub rx_missed: u64,
+    /// Packets received broken.
+    pub rx_errors: u64,
+    /// Packets the device took and could not send.
+    pub tx_errors: u64,
+    /// Times that the pool had no buffer for a packet.
+    pub rx_no_buffer: u64,
+}
+
+impl Port {
+    /// The link's state. For kernel interfaces the kernel is asked, since their drivers report a
+    /// link that is always up.
+    pub fn link(&self) -> Result<Link> {
+        let mut raw = dpdk_sys::shim_link::default();
+        // SAFETY: the port is open, and the call fills the structure.
+        self.check("cannot read the link", unsafe { dpdk_sys::shim_link_get(self.id(), &mut raw) })?;
+        let carrier = self.spec().interface().and_then(carrier);
+        Ok(Link {
+            up: carrier.unwrap_or(raw.up == 1),
+            speed_mbps: (raw.speed_mbps != 0 && raw.speed_mbps != u32::MAX).then_some(raw.speed_mbps),
+            full_duplex: raw.full_duplex == 1,
+        })
+    }
+
+    /// Counters of the device.
+    pub fn stats(&self) -> Result<PortStats> {
+        let mut raw = dpdk_sys::shim_stats::default();
+        // SAFETY: the port is open, and the call fills the structure.
+        self.check("cannot read the counters", unsafe { dpdk_sys::shim_stats_get(self.id(), &mut raw) })?;
+        Ok(PortStats {
+            rx_packets: raw.rx_packets,
+            tx_packets: raw.tx_packets,
+            rx_bytes: raw.rx_bytes,
+            tx_bytes: raw.tx_bytes,
+            rx_missed: raw.rx_missed,
+            rx_errors: raw.rx_errors,
+            tx_errors: raw.tx_errors,
+            rx_no_buffer: raw.rx_nombuf,
+        })
+    }
+
+    /// Sets the counters to 0.
+    pub fn reset_stats(&self) -> Result<()> {
+        // SAFETY: the port is open.
+        self.check("cannot reset the counters", unsafe { dpdk_sys::rte_eth_stats_reset(self.id()) })
+    }
+
+    /// All counters of the device, by name.
+    pub fn xstats(&self) -> Result<Vec<(String, u64)>> {
+        // SAFETY: asks for the number only.
+        let count = unsafe { dpdk_sys::rte_eth_xstats_get_names(self.id(), std::ptr::null_mut(), 0) };
+        let room = usize::try_from(count)
+            .map_err(|_| Error::port(self.spec(), "cannot list the extended counters", count, ""))?;
+        let mut names = vec![dpdk_sys::rte_eth_xstat_name::default(); room];
+        let mut values = vec![dpdk_sys::rte_eth_xstat::default(); room];
+        // SAFETY: room for as many as are asked for in both.
+        let (named, read) = unsafe {
+            (
+                dpdk_sys::rte_eth_xstats_get_names(self.id(), names.as_mut_ptr(), room as u32),
+                dpdk_sys::rte_eth_xstats_get(self.id(), values.as_mut_ptr(), room as u32),
+            )
+        };
+        if named != count || read != count {
+            return Err(Error::port(self.spec(), "cannot read the extended counters", named.min(read), ""));
+        }
+        let text = |name: &dpdk_sys::rte_eth_xstat_name| {
+            // SAFETY: DPDK ends these names with a NUL.
+            unsafe { CStr::from_ptr(name.name.as_ptr()) }.to_string_lossy().into_owned()
+        };
+        let pair = |value: &dpdk_sys::rte_eth_xstat| Some((text(names.get(value.id as usize)?), value.value));
+        Ok(values.iter().filter_map(pair).collect())
+    }
+
+    /// Largest packet, bytes without the Ethernet header.
+    pub fn mtu(&self) -> Result<u16> {
+        let mut mtu = 0;
+        // SAFETY: the port is open, and there is room for one number.
+        self.check("cannot read the MTU", unsafe { dpdk_sys::rte_eth_dev_get_mtu(self.id(), &mut mtu) })?;
+        Ok(mtu)
+    }
+
+    /// Changes the MTU; some devices must be stopped for it and refuse.
+    pub fn set_mtu(&self, bytes: u16) -> Result<()> {
+        // SAFETY: the port is open; the driver checks the range.
+        self.check(&format!("cannot set the MTU to {bytes}"), unsafe {
+            dpdk_sys::rte_eth_dev_set_mtu(self.id(), bytes)
+        })
+    }
+
+    /// Whether frames for any address are received.
+    pub fn promiscuous(&self) -> bool {
+        // SAFETY: the port is open.
+        unsafe { dpdk_sys::rte_eth_promiscuous_get(self.id()) == 1 }
+    }
+
+    /// Receives frames for any address, or only for the port's own, broadcast and multicast.
+    pub fn set_promiscuous(&self, on: bool) -> Result<()> {
+        // SAFETY: the port is open.
+        let result = unsafe {
+            match on {
+                true => dpdk_sys::rte_eth_promiscuous_enable(self.id()),
+                false => dpdk_sys::rte_eth_promiscuous_disable(self.id()),
+            }
+        };
+        self.check("cannot change promiscuous mode", result)
+    }
+
+    fn check(&self, what: &str, result: i32) -> Result<()> {
+        match result {
+            0 => Ok(()),
+            code => Err(Error::port(self.spec(), what, code, "")),
+        }
+    }
+}
+
+/// Whether the kernel sees a carrier on the interface; nothing when it does not say (an interface
+/// that is down has none to read).
+fn carrier(interface: &str) -> Option<bool> {
+    let folder = format!("/sys/class/net/{interface}");
+    match fs::read_to_string(format!("{folder}/carrier")) {
+        Ok(text) => Some(text.trim() == "1"),
+        // Reading it fails on an interface that is administratively down, which is a link that is
+        // down; an interface that is not there is one too.
+        Err(_) => fs::exists("/sys/class/net/lo").ok().filter(|there| *there).map(|_| false),
+    }
+}

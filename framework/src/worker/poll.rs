@@ -1,0 +1,233 @@
+//! A group of RX queues, polled by one worker through one pipeline.
+
+use super::mailbox::Mailbox;
+use crate::error::Result;
+use crate::memory::{BURST, Batch};
+use crate::pipeline::{Context, Description, DropReason, Flow, OutletCounters, SourceCounters, Stage, Totals};
+use crate::port::RxQueue;
+use crate::telemetry::StageStats;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a worker holds of a group: the queues and the pipeline. Closures given to
+/// [`Poller::call`] get at it.
+pub struct Poll<M: Copy + Default, S> {
+    queues: Vec<RxQueue>,
+    stage: S,
+    cx: Context,
+    batch: Batch<M>,
+    burst: usize,
+}
+
+impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
+    /// The pipeline.
+    pub fn stage_mut(&mut self) -> &mut S {
+        &mut self.stage
+    }
+
+    /// Adds a queue; returns its position, which is what [`Context::source`] says of its packets.
+    pub fn add(&mut self, queue: RxQueue, counters: Arc<SourceCounters>) -> usize {
+        self.queues.push(queue);
+        self.cx.add_source(counters);
+        self.queues.len() - 1
+    }
+
+    /// Takes out the queue at `position`. Those behind it move up by one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn remove(&mut self, position: usize) -> (RxQueue, Arc<SourceCounters>) {
+        (self.queues.remove(position), self.cx.remove_source(position))
+    }
+
+    /// Polls every queue once; returns how many packets came.
+    #[inline]
+    fn round(&mut self) -> usize {
+        let mut received = 0;
+        for at in 0..self.queues.len() {
+            let count = self.queues[at].receive_at_most(&mut self.batch, self.burst);
+            if count == 0 {
+                continue;
+            }
+            received += count;
+            self.cx.set_source(at);
+            self.cx.count_received(count);
+            self.stage.run(&mut self.batch, &mut self.cx);
+            if !self.batch.is_empty() {
+                self.cx.drop_all(&mut self.batch, DropReason::UNROUTED);
+            }
+        }
+        self.stage.flush(&mut self.cx);
+        self.cx.empty_trash();
+        received
+    }
+}
+
+/// What a worker runs, whatever its types.
+pub(super) trait Task: Send {
+    fn round(&mut self) -> usize;
+    fn listen(&self) -> Result<()>;
+    fn arm(&self, on: bool);
+    fn finish(&mut self);
+    fn close(&mut self);
+}
+
+pub(super) struct Running<M: Copy + Default, S> {
+    poll: Poll<M, S>,
+    mailbox: Arc<Mailbox<Poll<M, S>>>,
+}
+
+impl<M: Copy + Default + Send, S: Stage<M>> Task for Running<M, S> {
+    #[inline]
+    fn round(&mut self) -> usize {
+        self.mailbox.serve(&mut self.poll);
+        self.poll.round()
+    }
+
+    fn listen(&self) -> Result<()> {
+        self.poll.queues.iter().try_for_each(RxQueue::listen)
+    }
+
+    fn arm(&self, on: bool) {
+        self.poll.queues.iter().for_each(|queue| queue.arm(on));
+    }
+
+    fn finish(&mut self) {
+        self.poll.stage.finish();
+        self.poll.cx.empty_trash();
+    }
+
+    fn close(&mut self) {
+        self.mailbox.serve(&mut self.poll);
+        self.mailbox.close();
+    }
+}
+
+impl<M: Copy + Default, S> Drop for Running<M, S> {
+    fn drop(&mut self) {
+        // Also when the worker panicked: who waits for an answer must not wait for ever.
+        self.mailbox.close();
+    }
+}
+
+/// What the control side knows of a group, also of parts of it that are gone.
+struct Known {
+    flow: Arc<Flow>,
+    sources: Mutex<Vec<Arc<SourceCounters>>>,
+    description: Mutex<Description>,
+}
+
+/// The control side's handle on a group of queues that a worker polls. Cheap to clone.
+pub struct Poller<M: Copy + Default, S> {
+    mailbox: Arc<Mailbox<Poll<M, S>>>,
+    known: Arc<Known>,
+}
+
+impl<M: Copy + Default, S> Clone for Poller<M, S> {
+    fn clone(&self) -> Self {
+        Poller { mailbox: self.mailbox.clone(), known: self.known.clone() }
+    }
+}
+
+/// Makes both ends of a group.
+pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
+    queues: Vec<RxQueue>,
+    stage: S,
+    burst: usize,
+) -> (Running<M, S>, Poller<M, S>) {
+    let cx = Context::new(queues.len());
+    let mut description = Description::default();
+    stage.describe(&mut description);
+    let known = Known {
+        flow: cx.flow().clone(),
+        sources: Mutex::new((0..queues.len()).map(|at| cx.source_counters(at).clone()).collect()),
+        description: Mutex::new(description),
+    };
+    let mailbox = Arc::new(Mailbox::new());
+    let poller = Poller { mailbox: mailbox.clone(), known: Arc::new(known) };
+    let poll = Poll { queues, stage, cx, batch: Batch::new(), burst: burst.clamp(1, BURST) };
+    (Running { poll, mailbox }, poller)
+}
+
+impl<M: Copy + Default + Send + 'static, S: Stage<M> + 'static> Poller<M, S> {
+    /// Has the worker run `work` between two batches, waits for it and returns what it returned.
+    ///
+    /// Swapping a table for another one, for example, loses no packet; the old one is returned, and
+    /// freed on this side.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`](crate::Error::Stopped) when the worker does not run any more. Waits for
+    /// ever for a runtime that is never started.
+    pub fn call<R: Send + 'static>(&self, work: impl FnOnce(&mut Poll<M, S>) -> R + Send + 'static) -> Result<R> {
+        self.mailbox.call(work)
+    }
+
+    /// Adds a queue to those polled; returns its position.
+    pub fn add_queue(&self, queue: RxQueue) -> Result<usize> {
+        let counters = Arc::new(SourceCounters::default());
+        lock(&self.known.sources).push(counters.clone());
+        self.call(move |poll| poll.add(queue, counters))
+    }
+
+    /// Takes the queue at `position` out. Those behind it move up by one. Its counters stay known.
+    pub fn remove_queue(&self, position: usize) -> Result<Option<RxQueue>> {
+        self.call(move |poll| (position < poll.queues.len()).then(|| poll.remove(position).0))
+    }
+
+    /// Makes an outlet that was added while running known to [`Poller::totals`].
+    pub fn add_outlet(&self, counters: Arc<OutletCounters>) {
+        lock(&self.known.description).outlets.push(counters);
+    }
+
+    /// Counters of the queues, in order; those of queues that were removed stay.
+    pub fn sources(&self) -> Vec<Arc<SourceCounters>> {
+        lock(&self.known.sources).clone()
+    }
+
+    /// Counters of the stages, in order.
+    pub fn stages(&self) -> Vec<Arc<StageStats>> {
+        lock(&self.known.description).stages.clone()
+    }
+
+    /// Counters of the ways out.
+    pub fn outlets(&self) -> Vec<Arc<OutletCounters>> {
+        lock(&self.known.description).outlets.clone()
+    }
+
+    /// Where the packets went so far. Balanced when the worker has stopped, or as it happens.
+    pub fn totals(&self) -> Totals {
+        self.known.totals()
+    }
+}
+
+impl Known {
+    fn totals(&self) -> Totals {
+        let mut totals =
+            Totals { generated: self.flow.generated.get(), consumed: self.flow.consumed.get(), ..Totals::default() };
+        for source in lock(&self.sources).iter() {
+            totals.received += source.received();
+            totals.dropped += source.drops().total();
+        }
+        for outlet in &lock(&self.description).outlets {
+            totals.received += outlet.relayed();
+            totals.sent += outlet.sent();
+            totals.dropped += outlet.drops().total();
+            totals.pending += outlet.pending();
+        }
+        totals
+    }
+}
+
+/// Reads the totals of a group of any type.
+pub(super) type ReadTotals = Box<dyn Fn() -> Totals + Send>;
+
+impl<M: Copy + Default, S> Poller<M, S> {
+    pub(super) fn totals_reader(&self) -> ReadTotals {
+        let known = self.known.clone();
+        Box::new(move || known.totals())
+    }
+}
+
+/// These lists are only pushed to, so one that a panic interrupted is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
