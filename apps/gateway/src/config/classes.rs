@@ -9,6 +9,8 @@ use super::read::{At, Head, Table, Value};
 
 /// One for each priority code point.
 const MOST: usize = 8;
+/// Entries of one `match`.
+const MOST_MATCHES: usize = 256;
 pub(super) const BUILT_IN: &str = include_str!("classes.toml");
 const MATCHES: &str = "[{ tcp_port = 3260 }]";
 
@@ -22,10 +24,7 @@ pub(super) struct Classes {
 impl Classes {
     /// The class of the frames that a selector finds, if one class has them all.
     pub(super) fn class_of(&self, wanted: Selector) -> &Class {
-        let first = self
-            .classes
-            .iter()
-            .find(|c| c.rules.iter().any(|rule| covers(*rule, wanted)));
+        let first = self.classes.iter().find(|c| c.rules.iter().any(|rule| covers(*rule, wanted)));
         first.unwrap_or(&self.classes[self.default.index()])
     }
 
@@ -36,10 +35,7 @@ impl Classes {
 }
 
 fn of(table: &[(Protocol, Selector)], protocol: Protocol) -> impl Iterator<Item = Selector> {
-    table
-        .iter()
-        .filter(move |(p, _)| *p == protocol)
-        .map(|(_, s)| *s)
+    table.iter().filter(move |(p, _)| *p == protocol).map(|(_, s)| *s)
 }
 
 /// The ARP ethertype, which every IP network needs.
@@ -87,11 +83,22 @@ fn covers(wide: Selector, narrow: Selector) -> bool {
     }
 }
 
+/// Whether the two find some frame for the same reason.
+fn overlap(a: Selector, b: Selector) -> bool {
+    use Selector::{TcpPort, UdpDst, UdpPort, UdpSrc};
+    match (a, b) {
+        (TcpPort(a), TcpPort(b)) | (UdpSrc(a), UdpSrc(b)) | (UdpDst(a), UdpDst(b)) => a.overlaps(b),
+        (UdpPort(a), UdpPort(b) | UdpSrc(b) | UdpDst(b)) | (UdpSrc(a) | UdpDst(a), UdpPort(b)) => a.overlaps(b),
+        _ => covers(a, b) || covers(b, a),
+    }
+}
+
 /// `[protocols]` and `[[class]]` of the file.
 pub(super) fn read(root: &Table<'_>) -> Option<Classes> {
     let protocols = protocols(root);
     let tables = root.objects("class");
-    if tables.is_empty() && root.get("class").is_none_or(|v| v.is_list()) {
+    if tables.is_empty() {
+        // What is there but is no list of tables has been reported.
         return Some(built_in(protocols));
     }
     build(root, tables, protocols)
@@ -114,21 +121,10 @@ fn protocols(root: &Table<'_>) -> Vec<(Protocol, Selector)> {
         return all;
     };
     for protocol in Protocol::ALL {
-        let added = t
-            .get(protocol.as_str())
-            .and_then(|v| v.list())
-            .unwrap_or_default();
-        for (v, selector) in added
-            .iter()
-            .flat_map(|v| selectors(v, None).into_iter().map(move |s| (v, s)))
-        {
-            match all
-                .iter()
-                .find(|(_, known)| covers(*known, selector) || covers(selector, *known))
-            {
-                Some((owner, _)) if *owner != protocol => {
-                    v.problem(format!("already means {owner}; remove it"))
-                }
+        let added = t.get(protocol.as_str()).and_then(|v| v.list()).unwrap_or_default();
+        for (v, selector) in added.iter().flat_map(|v| selectors(v, None).into_iter().map(move |s| (v, s))) {
+            match all.iter().find(|(_, known)| overlap(*known, selector)) {
+                Some((owner, _)) if *owner != protocol => v.problem(format!("already means {owner}; remove it")),
                 _ => all.push((protocol, selector)),
             }
         }
@@ -146,48 +142,35 @@ struct RawClass<'a> {
     default: bool,
 }
 
-fn build(
-    root: &Table<'_>,
-    tables: Vec<Table<'_>>,
-    protocols: Vec<(Protocol, Selector)>,
-) -> Option<Classes> {
+fn build(root: &Table<'_>, tables: Vec<Table<'_>>, protocols: Vec<(Protocol, Selector)>) -> Option<Classes> {
     let raw: Vec<_> = tables.into_iter().map(|t| class(t, &protocols)).collect();
     if let Some(extra) = raw.get(MOST) {
-        extra.head.problem(format!(
-            "there are {} classes; use at most {MOST}",
-            raw.len()
-        ));
+        extra.head.problem(format!("there are {} classes; use at most {MOST}", raw.len()));
         return None;
     }
     for (i, class) in raw.iter().enumerate() {
         let earlier = &raw[..i];
-        if let Some(other) = class
-            .name
-            .as_ref()
-            .and_then(|n| earlier.iter().find(|o| o.name.as_ref() == Some(n)))
-        {
-            class.head.problem(format!(
-                "the name is taken by the class in line {}; choose another",
-                other.head.line
-            ));
+        if let Some(other) = class.name.as_ref().and_then(|n| earlier.iter().find(|o| o.name.as_ref() == Some(n))) {
+            class.head.problem(format!("the name is taken by the class in line {}; choose another", other.head.line));
         }
         if let Some(pcp) = class.pcp
-            && let Some(other) = earlier
-                .iter()
-                .find(|o| o.pcp.is_some_and(|p| p.value == pcp.value))
+            && let Some(other) = earlier.iter().find(|o| o.pcp.is_some_and(|p| p.value == pcp.value))
         {
             class.head.problem_at(
                 pcp.line,
-                format!(
-                    "pcp = {} is that of {} (line {}); use another",
-                    pcp.value, other.head.label, other.head.line
-                ),
+                format!("pcp = {} is that of {} (line {}); use another", pcp.value, other.head.label, other.head.line),
             );
         }
         for rule in &class.rules {
             let covered = |o: &&RawClass<'_>| o.rules.iter().any(|r| covers(r.value, rule.value));
             if let Some(other) = earlier.iter().find(covered) {
-                class.head.problem_at(rule.line, format!("a match is never reached: {} (line {}) has those frames; remove one of the two", other.head.label, other.head.line));
+                class.head.problem_at(
+                    rule.line,
+                    format!(
+                        "a match is never reached: {} (line {}) has those frames; remove one of the two",
+                        other.head.label, other.head.line
+                    ),
+                );
             }
         }
     }
@@ -195,9 +178,9 @@ fn build(
     let default = defaults.next();
     for (extra, _) in defaults {
         let first = default.map_or(0, |(c, _)| c.head.line);
-        extra.head.problem(format!(
-            "is a second default class, after that in line {first}; remove default = true from one"
-        ));
+        extra
+            .head
+            .problem(format!("is a second default class, after that in line {first}; remove default = true from one"));
     }
     if default.is_none() {
         root.head.problem_at(
@@ -208,69 +191,36 @@ fn build(
     let (_, default) = default?;
     let whole = |c: RawClass<'_>| {
         let rules = c.rules.into_iter().map(|r| r.value).collect();
-        Some(Class {
-            name: c.name?,
-            pcp: c.pcp?.value,
-            scope: c.scope?,
-            rules,
-        })
+        Some(Class { name: c.name?, pcp: c.pcp?.value, scope: c.scope?, rules })
     };
     let classes = raw.into_iter().map(whole).collect::<Option<_>>()?;
-    Some(Classes {
-        classes,
-        default: ClassId(default),
-        protocols,
-    })
+    Some(Classes { classes, default: ClassId(default), protocols })
 }
 
 fn class<'a>(t: Table<'a>, protocols: &[(Protocol, Selector)]) -> RawClass<'a> {
-    let scopes = [
-        ("network", Scope::Only(Side::Network)),
-        ("storage", Scope::Only(Side::Storage)),
-        ("both", Scope::Both),
-    ];
-    let name = t
-        .must("name", "give it a name")
-        .and_then(|v| v.name())
-        .map(|n| n.value);
-    let pcp = t
-        .must("pcp", "give it a priority of its own, 0..7")
-        .and_then(|v| v.int(0..=7));
-    let scope = t
-        .must("kind", "use \"network\", \"storage\" or \"both\"")
-        .and_then(|v| v.choice(&scopes))
-        .map(|s| s.value);
+    let scopes =
+        [("network", Scope::Only(Side::Network)), ("storage", Scope::Only(Side::Storage)), ("both", Scope::Both)];
+    let name = t.must("name", "give it a name").and_then(|v| v.name()).map(|n| n.value);
+    let pcp = t.must("pcp", "give it a priority of its own, 0..7").and_then(|v| v.int(0..=7));
+    let scope =
+        t.must("kind", "use \"network\", \"storage\" or \"both\"").and_then(|v| v.choice(&scopes)).map(|s| s.value);
     let matches = t.get("match");
-    let given = matches
-        .as_ref()
-        .is_some_and(|v| v.list().is_none_or(|l| !l.is_empty()));
-    let matches = matches
-        .filter(|_| given)
-        .and_then(|v| v.list())
-        .unwrap_or_default();
+    let given = matches.as_ref().is_some_and(|v| v.list().is_none_or(|l| !l.is_empty()));
+    let matches = matches.filter(|_| given).and_then(|v| v.list()).unwrap_or_default();
     let default = t.get("default").and_then(|v| v.flag());
     if !given && !default.unwrap_or(false) {
-        t.head.problem(format!(
-            "it matches nothing; add match = {MATCHES} or the like, or default = true"
-        ));
+        t.head.problem(format!("it matches nothing; add match = {MATCHES} or the like, or default = true"));
     }
     let mut rules = Vec::new();
-    for v in &matches {
-        rules.extend(selectors(v, Some(protocols)).into_iter().map(|value| At {
-            value,
-            line: v.line,
-        }));
+    if matches.len() > MOST_MATCHES {
+        t.head.problem(format!("match has {} entries; use at most {MOST_MATCHES}", matches.len()));
+    }
+    for v in matches.iter().take(MOST_MATCHES) {
+        rules.extend(selectors(v, Some(protocols)).into_iter().map(|value| At { value, line: v.line }));
     }
     let head = t.head.clone();
     t.finish();
-    RawClass {
-        head,
-        name,
-        pcp,
-        scope,
-        rules,
-        default: default.unwrap_or(false),
-    }
+    RawClass { head, name, pcp, scope, rules, default: default.unwrap_or(false) }
 }
 
 /// One entry of `match`, or of `[protocols]` where there are no protocols to refer to.
@@ -300,9 +250,7 @@ fn selectors(v: &Value<'_>, protocols: Option<&[(Protocol, Selector)]>) -> Vec<S
         found.extend(named.into_iter().flat_map(|p| of(protocols, p.value)));
     }
     if t.key_count() != 1 {
-        v.problem(format!(
-            "must have exactly one key, as in {MATCHES}; write one entry for each"
-        ));
+        v.problem(format!("must have exactly one key, as in {MATCHES}; write one entry for each"));
     }
     t.finish();
     found
@@ -312,12 +260,8 @@ fn ethertype_value(v: &Value<'_>) -> Option<Selector> {
     const HOW: &str = "is not an ethertype; write it as \"0x88a2\", 0x0600..0xffff";
     let number = if v.is_text() {
         let text = v.text()?.value;
-        let digits = text
-            .strip_prefix("0x")
-            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-        let number = digits
-            .and_then(|d| u16::from_str_radix(d, 16).ok())
-            .filter(|n| *n >= 0x0600);
+        let digits = text.strip_prefix("0x").filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let number = digits.and_then(|d| u16::from_str_radix(d, 16).ok()).filter(|n| *n >= 0x0600);
         if number.is_none() {
             v.refuse(HOW);
         }
@@ -335,10 +279,7 @@ fn ethertype_value(v: &Value<'_>) -> Option<Selector> {
 fn port_range(v: &Value<'_>) -> Option<PortRange> {
     let list = v.list()?;
     let range = match list.as_slice() {
-        [first, last] => PortRange::new(
-            first.int(1..=u16::MAX)?.value,
-            last.int(1..=u16::MAX)?.value,
-        ),
+        [first, last] => PortRange::new(first.int(1..=u16::MAX)?.value, last.int(1..=u16::MAX)?.value),
         _ => None,
     };
     if range.is_none() {

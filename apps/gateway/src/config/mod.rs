@@ -50,23 +50,15 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
         return Err(whole("is a directory; name a file".into()));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(whole(format!(
-            "is larger than {LARGEST} bytes; is it the right file?"
-        )));
+        return Err(whole(format!("is larger than {LARGEST} bytes; is it the right file?")));
     }
     match String::from_utf8(bytes) {
         Ok(text) => parse(&text, path),
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..good]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1;
+            let line = error.as_bytes()[..good].iter().filter(|b| **b == b'\n').count() + 1;
             let mut problems = whole("is not UTF-8 here; save the file as UTF-8".into());
             problems.list[0].line = Some(line);
             Err(problems)
@@ -90,9 +82,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
         && let Some(number) = schema.int(0..=u32::MAX)
         && number.value != SCHEMA
     {
-        schema.refuse(format!(
-            "is a format this version does not know; use {SCHEMA}"
-        ));
+        schema.refuse(format!("is a format this version does not know; use {SCHEMA}"));
     }
     let config = check::config(root, &sink);
     match config {

@@ -27,15 +27,8 @@ pub struct Problems {
 impl Problems {
     /// A file that cannot be used at all.
     pub(super) fn whole(file: &Path, text: impl Into<String>) -> Self {
-        let problem = Problem {
-            line: None,
-            object: String::new(),
-            text: text.into(),
-        };
-        Self {
-            file: file.to_owned(),
-            list: vec![problem],
-        }
+        let problem = Problem { line: None, object: String::new(), text: text.into() };
+        Self { file: file.to_owned(), list: vec![problem] }
     }
 }
 
@@ -67,31 +60,18 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn new(text: &str) -> Self {
-        let after_newlines = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, b)| *b == b'\n')
-            .map(|(i, _)| i + 1);
+        let after_newlines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
         let line_starts = std::iter::once(0).chain(after_newlines).collect();
-        Self {
-            line_starts,
-            found: RefCell::default(),
-        }
+        Self { line_starts, found: RefCell::default() }
     }
 
     /// The line that the byte at `offset` is on, counted from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.line_starts
-            .partition_point(|start| *start <= offset)
-            .max(1)
+        self.line_starts.partition_point(|start| *start <= offset).max(1)
     }
 
     pub(super) fn add(&self, line: Option<usize>, object: &str, text: impl Into<String>) {
-        self.found.borrow_mut().push(Problem {
-            line,
-            object: object.to_owned(),
-            text: text.into(),
-        });
+        self.found.borrow_mut().push(Problem { line, object: object.to_owned(), text: text.into() });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -102,10 +82,8 @@ impl Sink {
     pub(super) fn into_problems(self, file: &Path) -> Problems {
         let mut list = self.found.into_inner();
         list.sort_by_key(|p| p.line.unwrap_or(0));
-        Problems {
-            file: file.to_owned(),
-            list,
-        }
+        list.dedup();
+        Problems { file: file.to_owned(), list }
     }
 }
 
@@ -159,12 +137,7 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        for (a, b, edits) in [
-            ("", "", 0),
-            ("queue", "queues", 1),
-            ("kitten", "sitting", 3),
-            ("é", "e", 1),
-        ] {
+        for (a, b, edits) in [("", "", 0), ("queue", "queues", 1), ("kitten", "sitting", 3), ("é", "e", 1)] {
             assert_eq!(distance(a, b), Some(edits), "{a} {b}");
         }
         assert_eq!(distance(&"x".repeat(49), "x"), None);

@@ -51,24 +51,11 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// The file itself.
     pub(super) fn root(inner: &'a DeTable<'a>, sink: &'a Sink) -> Self {
-        Self::new(
-            inner,
-            Head {
-                line: 1,
-                label: String::new(),
-                sink,
-            },
-            String::new(),
-        )
+        Self::new(inner, Head { line: 1, label: String::new(), sink }, String::new())
     }
 
     fn new(inner: &'a DeTable<'a>, head: Head<'a>, prefix: String) -> Self {
-        Self {
-            head,
-            inner,
-            prefix,
-            known: RefCell::default(),
-        }
+        Self { head, inner, prefix, known: RefCell::default() }
     }
 
     /// The value of a key that may be missing.
@@ -82,8 +69,7 @@ impl<'a> Table<'a> {
     pub(super) fn must(&self, key: &'static str, how: &str) -> Option<Value<'a>> {
         let value = self.get(key);
         if value.is_none() {
-            self.head
-                .problem(format!("{}{key} is missing; {how}", self.prefix));
+            self.head.problem(format!("{}{key} is missing; {how}", self.prefix));
         }
         value
     }
@@ -91,10 +77,12 @@ impl<'a> Table<'a> {
     /// A table `[key]`, given once.
     pub(super) fn section(&self, key: &'static str) -> Option<Table<'a>> {
         let mut value = self.get(key)?;
-        value.head.label = key.to_owned();
-        value.head.line = value.line;
         match value.raw {
-            DeValue::Table(inner) => Some(Table::new(inner, value.head, String::new())),
+            DeValue::Table(inner) => {
+                value.head.label = key.to_owned();
+                value.head.line = value.line;
+                Some(Table::new(inner, value.head, String::new()))
+            }
             _ => {
                 value.problem(format!("must be a table, given once; write [{key}]"));
                 None
@@ -114,31 +102,21 @@ impl<'a> Table<'a> {
             return Vec::new();
         };
         if array.len() > MOST {
-            value.problem(format!(
-                "{} of them are too many; use at most {MOST}",
-                array.len()
-            ));
+            value.problem(format!("{} of them are too many; use at most {MOST}", array.len()));
             return Vec::new();
         }
         let mut tables = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
             let line = value.head.sink.line(element.span().start);
             let DeValue::Table(inner) = element.get_ref() else {
-                value.head.problem_at(
-                    line,
-                    format!("{key} must be a list of tables; write [[{key}]]"),
-                );
+                value.head.problem_at(line, format!("{key} must be a list of tables; write [[{key}]]"));
                 continue;
             };
             let label = match inner.get("name").and_then(|n| n.get_ref().as_str()) {
                 Some(name) => format!("{key} {}", quoted(name)),
                 None => format!("{key} #{}", i + 1),
             };
-            let head = Head {
-                line,
-                label,
-                sink: value.head.sink,
-            };
+            let head = Head { line, label, sink: value.head.sink };
             tables.push(Table::new(inner, head, String::new()));
         }
         tables
@@ -150,12 +128,14 @@ impl<'a> Table<'a> {
             let name: &'a std::borrow::Cow<'a, str> = key.get_ref();
             let name: &'a str = name;
             let line = self.head.sink.line(key.span().start);
-            (
-                At { value: name, line },
-                self.value(format!("{}{name}", self.prefix), spanned),
-            )
+            (At { value: name, line }, self.value(format!("{}{name}", self.prefix), spanned))
         };
         self.inner.iter().map(entry).collect()
+    }
+
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.inner.contains_key(key)
     }
 
     /// The number of keys.
@@ -166,26 +146,15 @@ impl<'a> Table<'a> {
     /// Reports every key that was not asked for.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
-        for (key, _) in self
-            .inner
-            .iter()
-            .filter(|(key, _)| !known.contains(&key.get_ref().as_ref()))
-        {
+        for (key, _) in self.inner.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             let line = self.head.sink.line(key.span().start);
-            let what = if self.head.label.is_empty() {
-                "table or key"
-            } else {
-                "key"
-            };
+            let what = if self.head.label.is_empty() { "table or key" } else { "key" };
             let mend = suggestion(key.get_ref(), known.iter().copied(), || {
                 format!("; remove it, or use one of {}", known.join(", "))
             });
             self.head.problem_at(
                 line,
-                format!(
-                    "unknown {what} {}{mend}",
-                    quoted(&format!("{}{}", self.prefix, key.get_ref()))
-                ),
+                format!("unknown {what} {}{mend}", quoted(&format!("{}{}", self.prefix, key.get_ref()))),
             );
         }
     }
@@ -211,23 +180,16 @@ pub(super) struct Value<'a> {
 impl<'a> Value<'a> {
     /// Reports a problem of this value.
     pub(super) fn problem(&self, text: impl Display) {
-        self.head
-            .problem_at(self.line, format!("{} {text}", self.label));
+        self.head.problem_at(self.line, format!("{} {text}", self.label));
     }
 
     /// Reports that the value, which is fine as TOML, is not what it should be.
     pub(super) fn refuse(&self, text: impl Display) {
-        self.head.problem_at(
-            self.line,
-            format!("{} = {} {text}", self.label, Shown(self.raw)),
-        );
+        self.head.problem_at(self.line, format!("{} = {} {text}", self.label, Shown(self.raw)));
     }
 
     fn at<T>(&self, value: T) -> At<T> {
-        At {
-            value,
-            line: self.line,
-        }
+        At { value, line: self.line }
     }
 
     fn wrong_type<T>(&self, wanted: &str) -> Option<T> {
@@ -260,15 +222,9 @@ impl<'a> Value<'a> {
             return self.wrong_type("a whole number");
         };
         let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number
-            .and_then(|n| T::try_from(n).ok())
-            .filter(|n| range.contains(n));
+        let number = number.and_then(|n| T::try_from(n).ok()).filter(|n| range.contains(n));
         if number.is_none() {
-            self.refuse(format!(
-                "is out of range; use {}..{}",
-                range.start(),
-                range.end()
-            ));
+            self.refuse(format!("is out of range; use {}..{}", range.start(), range.end()));
         }
         number.map(|n| self.at(n))
     }
@@ -278,10 +234,7 @@ impl<'a> Value<'a> {
         let text = self.text()?;
         let chosen = choices.iter().find(|(word, _)| *word == text.value);
         if chosen.is_none() {
-            let words: Vec<_> = choices
-                .iter()
-                .map(|(word, _)| format!("{word:?}"))
-                .collect();
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
             self.refuse(format!("is not known; use {}", words.join(" or ")));
         }
         chosen.map(|(_, value)| self.at(*value))
@@ -346,10 +299,7 @@ impl<'a> Value<'a> {
     pub(super) fn table(&self) -> Option<Table<'a>> {
         match self.raw {
             DeValue::Table(inner) => {
-                let head = Head {
-                    line: self.line,
-                    ..self.head.clone()
-                };
+                let head = Head { line: self.line, ..self.head.clone() };
                 Some(Table::new(inner, head, format!("{}.", self.label)))
             }
             _ => self.wrong_type("a table in { }"),
@@ -387,6 +337,7 @@ impl Display for Shown<'_> {
         match self.0 {
             DeValue::String(text) => f.write_str(&quoted(text)),
             DeValue::Integer(number) if number.as_str().len() <= 40 => number.fmt(f),
+            DeValue::Integer(number) => write!(f, "{}...", &number.as_str()[..40]),
             DeValue::Boolean(flag) => flag.fmt(f),
             other => f.write_str(type_name(other)),
         }

@@ -1,6 +1,6 @@
 //! The rules of vNICs and vHBAs: what they are on, by which address and tag, and what they may speak.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use iogate::packet::MacAddr;
 
@@ -10,9 +10,7 @@ use crate::config::model::{
     Adapter, AdapterKind, AntiSpoof, Attachment, LinkId, Network, NetworkId, Protocol, Side, Vid,
 };
 use crate::config::problem::quoted;
-use crate::config::raw::{
-    self, RawAdapter, RawAttach, RawNetwork, RawPolicy, RawPort, Ref, protocol_set,
-};
+use crate::config::raw::{self, RawAdapter, RawAttach, RawNetwork, RawPolicy, RawPort, Ref, protocol_set};
 use crate::config::read::{Head, Table};
 
 /// The adapters of the file and their policies.
@@ -23,11 +21,7 @@ pub(super) struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     pub(super) fn read(root: &Table<'a>) -> Self {
-        let policies = root
-            .objects("policy")
-            .into_iter()
-            .map(raw::policy)
-            .collect();
+        let policies = root.objects("policy").into_iter().map(raw::policy).collect();
         let mut adapters: Vec<_> = root.objects("vnic").into_iter().map(raw::vnic).collect();
         adapters.extend(root.objects("vhba").into_iter().map(raw::vhba));
         Self { policies, adapters }
@@ -56,26 +50,14 @@ pub(super) fn check(
     let around = Around {
         links,
         // Links share their names with uplinks, and were checked together.
-        link_names: Names::collect_quietly(
-            "link",
-            numbered(links).map(|(i, l)| (&l.head, &l.name, LinkId(i))),
-        ),
+        link_names: Names::collect_quietly("link", numbered(links).map(|(i, l)| (&l.head, &l.name, LinkId(i)))),
         networks,
         checked,
-        network_names: Names::collect(
-            "network",
-            numbered(networks).map(|(i, n)| (&n.head, &n.name, NetworkId(i))),
-        ),
-        policies: Names::collect(
-            "policy",
-            raw.policies.iter().map(|p| (&p.head, &p.name, p.antispoof)),
-        ),
+        network_names: Names::collect("network", numbered(networks).map(|(i, n)| (&n.head, &n.name, NetworkId(i)))),
+        policies: Names::collect("policy", raw.policies.iter().map(|p| (&p.head, &p.name, p.antispoof))),
         classes,
     };
-    Names::collect(
-        "vnic or vhba",
-        raw.adapters.iter().map(|a| (&a.head, &a.name, ())),
-    );
+    Names::collect("vnic or vhba", raw.adapters.iter().map(|a| (&a.head, &a.name, ())));
     unique_macs(&raw.adapters);
     arp_can_cross(&raw.adapters, classes);
     let adapters: Vec<_> = raw.adapters.iter().map(|a| around.adapter(a)).collect();
@@ -105,12 +87,8 @@ fn arp_can_cross(adapters: &[RawAdapter<'_>], classes: Option<&Classes>) {
     let class = classes.class_of(arp());
     for side in [Side::Network, Side::Storage] {
         let speaks_ip = |a: &&RawAdapter<'_>| {
-            let ethernet_only =
-                |p: &Protocol| matches!(p, Protocol::Fcoe | Protocol::Fip | Protocol::Aoe);
-            a.side == side
-                && a.protocols
-                    .as_ref()
-                    .is_none_or(|named| !named.value.iter().all(ethernet_only))
+            let ethernet_only = |p: &Protocol| matches!(p, Protocol::Fcoe | Protocol::Fip | Protocol::Aoe);
+            a.side == side && a.protocols.as_ref().is_none_or(|named| !named.value.iter().all(ethernet_only))
         };
         if let Some(adapter) = adapters.iter().find(speaks_ip)
             && !class.scope.allows(side)
@@ -125,9 +103,7 @@ fn arp_can_cross(adapters: &[RawAdapter<'_>], classes: Option<&Classes>) {
 
 impl Around<'_> {
     fn adapter(&self, raw: &RawAdapter<'_>) -> Option<Adapter> {
-        let link = raw
-            .link
-            .and_then(|name| self.link_names.find(&raw.head, "link", name));
+        let link = raw.link.and_then(|name| self.link_names.find(&raw.head, "link", name));
         let attachments = match &raw.attach {
             RawAttach::Access { tag, network } => {
                 let network = network.and_then(|name| self.network(raw, "network", name));
@@ -143,9 +119,7 @@ impl Around<'_> {
             Some(name) => self.policies.find(&raw.head, "policy", name),
             None => Some(AntiSpoof::default()),
         };
-        if let (Some(policy), Some(AntiSpoof { ip: true, .. }), []) =
-            (raw.policy, antispoof, raw.ips.as_slice())
-        {
+        if let (Some(policy), Some(AntiSpoof { ip: true, .. }), []) = (raw.policy, antispoof, raw.ips.as_slice()) {
             let policy = policy.value;
             raw.head.problem(format!("policy \"{policy}\" checks IP addresses but it has none; add ips = [\"...\"], or use a policy with antispoof.ip = false"));
         }
@@ -153,9 +127,7 @@ impl Around<'_> {
             Side::Network => AdapterKind::Vnic,
             Side::Storage => {
                 let named = raw.protocols.as_ref().map(|p| p.value.as_slice());
-                AdapterKind::Vhba {
-                    protocols: protocol_set(named),
-                }
+                AdapterKind::Vhba { protocols: protocol_set(named) }
             }
         };
         Some(Adapter {
@@ -179,9 +151,9 @@ impl Around<'_> {
                 Side::Network => ("vnic", "vhba"),
                 Side::Storage => ("vhba", "vnic"),
             };
+            let (name_shown, kind, side) = (quoted(name.value), network.kind, raw.side);
             raw.head.problem_at(name.line, format!(
-                "{key}: {} is a {} network, where a {adapter} cannot be; name a {} network, or make it a {other}",
-                quoted(name.value), network.kind, raw.side
+                "{key}: {name_shown} is of kind {kind}, where a {adapter} cannot be; name a network of kind {side}, or make it a {other}"
             ));
         }
         Some(id)
@@ -193,31 +165,22 @@ impl Around<'_> {
         networks: &[Ref<'_>],
         tags: &[(Ref<'_>, Option<Vid>)],
     ) -> Option<Vec<Attachment>> {
-        for (name, _) in tags {
-            if !networks.iter().any(|n| n.value == name.value) {
-                raw.head.problem_at(name.line, format!("tags: {} is not among the networks of the trunk; add it there, or remove it here", quoted(name.value)));
-            }
-        }
+        let mut tags: HashMap<&str, _> = tags.iter().map(|(name, tag)| (name.value, (name.line, *tag))).collect();
+        let mut names = HashSet::new();
         let mut seen: HashMap<Vid, &str> = HashMap::new();
         let mut attachments = Vec::new();
-        for (i, name) in networks.iter().enumerate() {
-            if networks[..i].iter().any(|n| n.value == name.value) {
-                raw.head.problem_at(
-                    name.line,
-                    format!(
-                        "networks: {} is there twice; remove one",
-                        quoted(name.value)
-                    ),
-                );
+        for name in networks {
+            if !names.insert(name.value) {
+                raw.head.problem_at(name.line, format!("networks: {} is there twice; remove one", quoted(name.value)));
                 continue;
             }
+            let given = tags.remove(name.value);
             let Some(network) = self.network(raw, "networks", *name) else {
                 continue;
             };
-            let given = tags.iter().find(|(n, _)| n.value == name.value);
             let on_uplink = || self.networks[network.index()].vlan;
             let tag = match given {
-                Some((_, tag)) => *tag,
+                Some((_, tag)) => tag,
                 None if on_uplink().is_some_and(|v| v.value == 0) => {
                     let name_shown = quoted(name.value);
                     raw.head.problem_at(name.line, format!("networks: {name_shown} is untagged on its uplinks and so gives no tag; add one, as in tags = {{ {name_shown} = 110 }}"));
@@ -236,10 +199,19 @@ impl Around<'_> {
                     ),
                 );
             }
-            attachments.push(Attachment {
-                tag: Some(tag),
-                network,
-            });
+            attachments.push(Attachment { tag: Some(tag), network });
+        }
+        if networks.is_empty() {
+            return None;
+        }
+        for (name, (line, _)) in tags {
+            raw.head.problem_at(
+                line,
+                format!(
+                    "tags: {} is not among the networks of the trunk; add it there, or remove it here",
+                    quoted(name)
+                ),
+            );
         }
         Some(attachments)
     }
@@ -253,10 +225,8 @@ impl Around<'_> {
         let (Side::Storage, Some(ours)) = (raw.side, link.fabric) else {
             return;
         };
-        if network.fabric != Some(ours) {
-            let its = network
-                .fabric
-                .map_or("no fabric".to_owned(), |f| format!("fabric {f}"));
+        if network.kind == Side::Storage && network.fabric != Some(ours) {
+            let its = network.fabric.map_or("no fabric".to_owned(), |f| format!("fabric {f}"));
             raw.head.problem(format!(
                 "network \"{}\" is of {its}, {} of fabric {ours}; use a network and a link of one fabric",
                 network.name, link.head.label

@@ -8,9 +8,7 @@ mod workers;
 use std::collections::HashMap;
 
 use crate::config::classes;
-use crate::config::model::{
-    Config, Gateway, GroupId, Link, LinkId, Name, PortRef, Uplink, UplinkId,
-};
+use crate::config::model::{Config, Gateway, GroupId, Link, LinkId, Name, PortRef, Uplink, UplinkId};
 use crate::config::problem::{Sink, quoted, suggestion};
 use crate::config::raw::{self, Ref};
 use crate::config::read::{Head, Table};
@@ -31,9 +29,7 @@ impl<'a, T: Copy> Names<'a, T> {
         objects: impl IntoIterator<Item = (&'a Head<'a>, &'a Option<Name>, T)>,
     ) -> Self {
         Self::gather(kind, objects, |head, line| {
-            head.problem(format!(
-                "the name is taken by the {kind} in line {line}; choose another"
-            ));
+            head.problem(format!("the name is taken by the {kind} in line {line}; choose another"));
         })
     }
 
@@ -50,11 +46,7 @@ impl<'a, T: Copy> Names<'a, T> {
         objects: impl IntoIterator<Item = (&'a Head<'a>, &'a Option<Name>, T)>,
         taken: impl Fn(&Head<'_>, usize),
     ) -> Self {
-        let mut names = Self {
-            kind,
-            known: HashMap::new(),
-            order: Vec::new(),
-        };
+        let mut names = Self { kind, known: HashMap::new(), order: Vec::new() };
         for (head, name, id) in objects {
             let Some(name) = name else { continue };
             if let Some((_, line)) = names.known.get(name.as_str()) {
@@ -67,18 +59,20 @@ impl<'a, T: Copy> Names<'a, T> {
         names
     }
 
+    /// What a name stands for.
+    pub(super) fn get(&self, name: &str) -> Option<T> {
+        self.known.get(name).map(|(id, _)| *id)
+    }
+
     /// What a name in the file stands for; reports one that stands for nothing.
     pub(in crate::config) fn find(&self, head: &Head<'_>, key: &str, name: Ref<'_>) -> Option<T> {
-        let found = self.known.get(name.value).map(|(id, _)| *id);
+        let found = self.get(name.value);
         if found.is_none() {
             let kind = self.kind;
             let mend = suggestion(name.value, self.order.iter().copied(), || {
                 format!("; add it, or name one of: {}", self.some())
             });
-            head.problem_at(
-                name.line,
-                format!("{key}: there is no {kind} {}{mend}", quoted(name.value)),
-            );
+            head.problem_at(name.line, format!("{key}: there is no {kind} {}{mend}", quoted(name.value)));
         }
         found
     }
@@ -102,81 +96,34 @@ pub(in crate::config) fn numbered<T>(objects: &[T]) -> impl Iterator<Item = (u16
 pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> {
     let gateway = raw::gateway(&root);
     let links: Vec<_> = root.objects("link").into_iter().map(raw::link).collect();
-    let uplinks: Vec<_> = root
-        .objects("uplink")
-        .into_iter()
-        .map(raw::uplink)
-        .collect();
-    let groups: Vec<_> = root
-        .objects("uplink_group")
-        .into_iter()
-        .map(raw::group)
-        .collect();
-    let networks: Vec<_> = root
-        .objects("network")
-        .into_iter()
-        .map(raw::network)
-        .collect();
-    let workers: Vec<_> = root
-        .objects("worker")
-        .into_iter()
-        .map(raw::worker)
-        .collect();
+    let uplinks: Vec<_> = root.objects("uplink").into_iter().map(raw::uplink).collect();
+    let groups: Vec<_> = root.objects("uplink_group").into_iter().map(raw::group).collect();
+    let networks: Vec<_> = root.objects("network").into_iter().map(raw::network).collect();
+    let workers: Vec<_> = root.objects("worker").into_iter().map(raw::worker).collect();
     let classes = classes::read(&root);
     let adapters = adapters::Raw::read(&root);
     root.finish();
 
     if links.is_empty() && uplinks.is_empty() {
-        sink.add(
-            None,
-            "",
-            "no [[link]] and no [[uplink]]: there is nothing to do; add some",
-        );
+        sink.add(None, "", "no [[link]] and no [[uplink]]: there is nothing to do; add some");
     }
     let ports: Vec<_> = numbered(&links)
         .map(|(i, l)| (PortRef::Link(LinkId(i)), l))
         .chain(numbered(&uplinks).map(|(i, u)| (PortRef::Uplink(UplinkId(i)), u)))
         .collect();
-    let port_names = Names::collect(
-        "link or uplink",
-        ports.iter().map(|(id, p)| (&p.head, &p.name, *id)),
-    );
+    let port_names = Names::collect("link or uplink", ports.iter().map(|(id, p)| (&p.head, &p.name, *id)));
     workers::one_owner_each(&ports);
     let workers = workers::check_workers(&workers, &ports, &port_names);
-    let uplink_names = Names::collect_quietly(
-        "uplink",
-        numbered(&uplinks).map(|(i, u)| (&u.head, &u.name, UplinkId(i))),
-    );
+    let uplink_names =
+        Names::collect_quietly("uplink", numbered(&uplinks).map(|(i, u)| (&u.head, &u.name, UplinkId(i))));
     let (group_of, groups_checked) = uplinks::check_groups(&groups, &uplinks, &uplink_names);
-    let group_names = Names::collect(
-        "uplink_group",
-        numbered(&groups).map(|(i, g)| (&g.head, &g.name, GroupId(i))),
-    );
+    let group_names = Names::collect("uplink_group", numbered(&groups).map(|(i, g)| (&g.head, &g.name, GroupId(i))));
     let max_mtu = gateway.as_ref().map_or(u16::MAX, |g: &Gateway| g.mtu);
-    let networks_checked = uplinks::check_networks(
-        &networks,
-        &groups,
-        &group_names,
-        &uplinks,
-        &uplink_names,
-        max_mtu,
-    );
-    let adapters = adapters::check(
-        &adapters,
-        &links,
-        &networks,
-        &networks_checked,
-        classes.as_ref(),
-    );
+    let networks_checked = uplinks::check_networks(&networks, &groups, &group_names, &uplinks, &uplink_names, max_mtu);
+    let adapters = adapters::check(&adapters, &links, &networks, &networks_checked, classes.as_ref());
 
     let links = links.into_iter().map(|l| {
-        Some(Link {
-            name: l.name?,
-            server: l.server,
-            port: l.port?.value,
-            queues: l.queues,
-            fabric: l.fabric,
-        })
+        Some(Link { name: l.name?, server: l.server, port: l.port?.value, queues: l.queues, fabric: l.fabric })
     });
     let uplinks = uplinks.into_iter().zip(group_of).map(|(u, group)| {
         Some(Uplink {

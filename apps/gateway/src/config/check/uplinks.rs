@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Names, numbered};
-use crate::config::model::{
-    Fabric, Failback, GroupId, GroupMode, Network, Side, UplinkGroup, UplinkId, Vid,
-};
+use crate::config::model::{Fabric, Failback, GroupId, GroupMode, Network, Side, UplinkGroup, UplinkId, Vid};
 use crate::config::raw::{RawGroup, RawMode, RawNetwork, RawPort};
 use crate::config::read::Head;
 
@@ -34,12 +32,24 @@ pub(super) fn check_groups(
             if let (Some(ours), Some(its)) = (group.kind, uplink.kind)
                 && ours != its
             {
-                group.head.problem_at(name.line, format!("members: {} is of kind {its}, the group of kind {ours}; use uplinks of one kind", uplink.head.label));
+                group.head.problem_at(
+                    name.line,
+                    format!(
+                        "members: {} is of kind {its}, the group of kind {ours}; use uplinks of one kind",
+                        uplink.head.label
+                    ),
+                );
             }
             match group_of[id.index()] {
                 Some(GroupId(other)) => {
                     let other = &groups[usize::from(other)].head;
-                    group.head.problem_at(name.line, format!("members: {} is already in {} (line {}); an uplink is in one group, once", uplink.head.label, other.label, other.line));
+                    group.head.problem_at(
+                        name.line,
+                        format!(
+                            "members: {} is already in {} (line {}); an uplink is in one group, once",
+                            uplink.head.label, other.label, other.line
+                        ),
+                    );
                 }
                 None => {
                     group_of[id.index()] = Some(GroupId(i));
@@ -51,34 +61,21 @@ pub(super) fn check_groups(
     }
     for (uplink, group) in uplinks.iter().zip(&group_of) {
         if group.is_none() {
-            uplink
-                .head
-                .problem("is in no uplink_group; add it to the members of one");
+            uplink.head.problem("is in no uplink_group; add it to the members of one");
         }
     }
     (group_of, checked)
 }
 
-fn check_group(
-    group: &RawGroup<'_>,
-    members: Vec<UplinkId>,
-    uplinks: &[RawPort<'_>],
-) -> Option<UplinkGroup> {
+fn check_group(group: &RawGroup<'_>, members: Vec<UplinkId>, uplinks: &[RawPort<'_>]) -> Option<UplinkGroup> {
     let mode = match group.mode {
         RawMode::ActiveStandby => {
             let fabrics = members.iter().map(|id| uplinks[id.index()].fabric);
-            if group.kind == Some(Side::Storage)
-                && fabrics.clone().any(|f| Some(f) != fabrics.clone().next())
-            {
+            if group.kind == Some(Side::Storage) && fabrics.clone().any(|f| Some(f) != fabrics.clone().next()) {
                 group.head.problem("its storage members are not all of one fabric, which active-standby would bridge; use mode = \"dual-fabric\", or members of one fabric");
             }
-            if let (Some(false), Some(delay)) =
-                (group.failback.map(|f| f.value), group.failback_delay)
-            {
-                group.head.problem_at(
-                    delay.line,
-                    "failback_delay_ms is for failback = \"auto\" only; remove it",
-                );
+            if let (Some(false), Some(delay)) = (group.failback.map(|f| f.value), group.failback_delay) {
+                group.head.problem_at(delay.line, "failback_delay_ms is for failback = \"auto\" only; remove it");
             }
             let failback = match group.failback {
                 Some(failback) if !failback.value => Failback::Manual,
@@ -88,9 +85,7 @@ fn check_group(
         }
         RawMode::DualFabric => {
             if group.kind == Some(Side::Network) {
-                group
-                    .head
-                    .problem("mode = \"dual-fabric\" is for storage only; use \"active-standby\"");
+                group.head.problem("mode = \"dual-fabric\" is for storage only; use \"active-standby\"");
             }
             let unused = [
                 ("failback", group.failback.map(|f| f.line)),
@@ -98,10 +93,7 @@ fn check_group(
             ];
             for (key, line) in unused {
                 if let Some(line) = line {
-                    group.head.problem_at(
-                        line,
-                        format!("{key} is for mode = \"active-standby\" only; remove it"),
-                    );
+                    group.head.problem_at(line, format!("{key} is for mode = \"active-standby\" only; remove it"));
                 }
             }
             let (mut a, mut b) = (None, None);
@@ -110,24 +102,27 @@ fn check_group(
                 let place = match uplink.fabric {
                     Some(Fabric::A) => &mut a,
                     Some(Fabric::B) => &mut b,
+                    None if group.kind == Some(Side::Network) => continue,
                     None => {
-                        uplink.head.problem(format!("it needs a fabric, being in dual-fabric {}; add fabric = \"A\" or \"B\"", group.head.label));
+                        uplink.head.problem(format!(
+                            "it needs a fabric, being in dual-fabric {}; add fabric = \"A\" or \"B\"",
+                            group.head.label
+                        ));
                         continue;
                     }
                 };
                 if let Some(UplinkId(first)) = place.replace(id) {
                     let first = &uplinks[usize::from(first)].head.label;
-                    group.head.problem(format!("{first} and {} are of the same fabric; a dual-fabric group has one member per fabric", uplink.head.label));
+                    group.head.problem(format!(
+                        "{first} and {} are of the same fabric; a dual-fabric group has one member per fabric",
+                        uplink.head.label
+                    ));
                 }
             }
             GroupMode::DualFabric { a, b }
         }
     };
-    Some(UplinkGroup {
-        name: group.name.clone()?,
-        kind: group.kind?,
-        mode,
-    })
+    Some(UplinkGroup { name: group.name.clone()?, kind: group.kind?, mode })
 }
 
 pub(super) fn check_networks(
@@ -143,11 +138,15 @@ pub(super) fn check_networks(
     for network in networks {
         let head = &network.head;
         if let Some(mtu) = network.mtu.filter(|m| m.value > max_mtu) {
-            head.problem_at(mtu.line, format!("mtu = {} is more than that of the gateway, {max_mtu}; lower it, or raise the gateway's", mtu.value));
+            head.problem_at(
+                mtu.line,
+                format!(
+                    "mtu = {} is more than that of the gateway, {max_mtu}; lower it, or raise the gateway's",
+                    mtu.value
+                ),
+            );
         }
-        let id = network
-            .group
-            .and_then(|name| group_names.find(head, "uplink", name));
+        let id = network.group.and_then(|name| group_names.find(head, "uplink", name));
         let Some(group_id) = id else {
             checked.push(None);
             continue;
@@ -164,9 +163,7 @@ pub(super) fn check_networks(
         let said = network.fabric.map(|f| f.value);
         let fabric = match (group.kind, group.mode) {
             (Some(Side::Storage), RawMode::DualFabric) => said,
-            (Some(Side::Storage), RawMode::ActiveStandby) => {
-                said.or(fabrics.first().copied().flatten())
-            }
+            (Some(Side::Storage), RawMode::ActiveStandby) => said.or(fabrics.first().copied().flatten()),
             _ => None,
         };
         let label = &group.head.label;
@@ -175,12 +172,16 @@ pub(super) fn check_networks(
                 head.problem_at(f.line, "fabric is for storage networks only; remove it")
             }
             (Some(Side::Storage), RawMode::DualFabric, None) => {
-                head.problem(format!(
-                    "it needs a fabric, {label} being dual-fabric; add fabric = \"A\" or \"B\""
-                ));
+                head.problem(format!("it needs a fabric, {label} being dual-fabric; add fabric = \"A\" or \"B\""));
             }
             (Some(Side::Storage), _, Some(f)) if !unsure && !fabrics.contains(&Some(f.value)) => {
-                head.problem_at(f.line, format!("fabric = \"{}\": {label} has no member of that fabric; add one, or use another fabric", f.value));
+                head.problem_at(
+                    f.line,
+                    format!(
+                        "fabric = \"{}\": {label} has no member of that fabric; add one, or use another fabric",
+                        f.value
+                    ),
+                );
             }
             _ => {}
         }
@@ -198,6 +199,9 @@ pub(super) fn check_networks(
         }
         let whole = || {
             let mtu = network.mtu.map_or(max_mtu, |m| m.value);
+            if fabric.is_none() && group.kind == Some(Side::Storage) && group.mode == RawMode::DualFabric {
+                return None;
+            }
             Some(Network {
                 name: network.name.clone()?,
                 kind: group.kind?,

@@ -37,9 +37,7 @@ pub(super) fn one_owner_each(ports: &[(PortRef, &RawPort<'_>)]) {
 fn device(spec: &PortSpec) -> Option<String> {
     let text = spec.to_string();
     match spec.kind() {
-        PortKind::AfXdp | PortKind::AfPacket | PortKind::Tap => {
-            Some(format!("interface {}", spec.target()))
-        }
+        PortKind::AfXdp | PortKind::AfPacket | PortKind::Tap => Some(format!("interface {}", spec.target())),
         PortKind::Null | PortKind::Ring => None,
         // Any number of ports may read a file.
         PortKind::Pcap => (text.contains("tx_pcap=") || text.contains("iface=")).then_some(text),
@@ -54,19 +52,9 @@ pub(super) fn check_workers(
 ) -> Option<Vec<Worker>> {
     let all = |port: PortRef, queues: u16| (0..queues).map(move |queue| QueueRef { port, queue });
     if workers.is_empty() {
-        let queues: Vec<_> = ports
-            .iter()
-            .flat_map(|(id, p)| all(*id, p.queues))
-            .collect();
+        let queues: Vec<_> = ports.iter().flat_map(|(id, p)| all(*id, p.queues)).collect();
         let idle = Idle::Adaptive(raw::IDLE_LATENCY);
-        return (!queues.is_empty()).then(|| {
-            vec![Worker {
-                core: Core::First,
-                queues,
-                burst: raw::BURST,
-                idle,
-            }]
-        });
+        return (!queues.is_empty()).then(|| vec![Worker { core: Core::First, queues, burst: raw::BURST, idle }]);
     }
     let mut cores: HashMap<u16, usize> = HashMap::new();
     let mut polled: HashMap<QueueRef, &Head<'_>> = HashMap::new();
@@ -89,7 +77,12 @@ pub(super) fn check_workers(
             match polled.get(&queue) {
                 Some(other) => worker.head.problem_at(
                     text.line,
-                    format!("queue {} is already polled by the {} (line {}); remove it from one of the two", quoted(text.value), other.label, other.line),
+                    format!(
+                        "queue {} is already polled by the {} (line {}); remove it from one of the two",
+                        quoted(text.value),
+                        other.label,
+                        other.line
+                    ),
                 ),
                 None => {
                     polled.insert(queue, &worker.head);
@@ -98,19 +91,19 @@ pub(super) fn check_workers(
             }
         }
         if let Some(core) = worker.core {
-            checked.push(Worker {
-                core: Core::Number(core.value),
-                queues,
-                burst: worker.burst,
-                idle: worker.idle,
-            });
+            checked.push(Worker { core: Core::Number(core.value), queues, burst: worker.burst, idle: worker.idle });
         }
     }
     for (id, port) in ports {
-        let Some(name) = &port.name else { continue };
+        // A port whose name is taken cannot be named by a worker.
+        let Some(name) = port.name.as_ref().filter(|n| names.get(n.as_str()) == Some(*id)) else {
+            continue;
+        };
         for queue in all(*id, port.queues).filter(|q| !polled.contains_key(q)) {
             let number = queue.queue;
-            port.head.problem(format!("queue {number} is polled by no worker; add \"{name}:{number}\" to the queues of one"));
+            port.head.problem(format!(
+                "queue {number} is polled by no worker; add \"{name}:{number}\" to the queues of one"
+            ));
         }
     }
     Some(checked)
@@ -123,30 +116,24 @@ fn queue(
     ports: &[(PortRef, &RawPort<'_>)],
     names: &Names<'_, PortRef>,
 ) -> Option<QueueRef> {
-    let parts = text
-        .value
-        .rsplit_once(':')
-        .and_then(|(name, n)| Some((name, n.parse::<u16>().ok()?)));
+    let parts = text.value.rsplit_once(':').and_then(|(name, n)| Some((name, n.parse::<u16>().ok()?)));
     let Some((name, queue)) = parts else {
         let text_shown = quoted(text.value);
-        worker.head.problem_at(
-            text.line,
-            format!("queues: {text_shown} is not a queue; write it as \"name:0\""),
-        );
+        worker.head.problem_at(text.line, format!("queues: {text_shown} is not a queue; write it as \"name:0\""));
         return None;
     };
-    let port = names.find(
-        &worker.head,
-        "queues",
-        Ref {
-            value: name,
-            line: text.line,
-        },
-    )?;
+    let port = names.find(&worker.head, "queues", Ref { value: name, line: text.line })?;
     let (_, raw) = ports.iter().find(|(id, _)| *id == port)?;
     if queue >= raw.queues {
         let last = raw.queues - 1;
-        worker.head.problem_at(text.line, format!("queues: {} does not exist, {} has queues 0..{last}; use one of them, or raise its queues", quoted(text.value), raw.head.label));
+        worker.head.problem_at(
+            text.line,
+            format!(
+                "queues: {} does not exist, {} has queues 0..{last}; use one of them, or raise its queues",
+                quoted(text.value),
+                raw.head.label
+            ),
+        );
         return None;
     }
     Some(QueueRef { port, queue })

@@ -13,9 +13,7 @@ use std::time::Duration;
 use iogate::packet::MacAddr;
 use iogate::port::PortSpec;
 
-pub use names::{
-    AdapterId, ClassId, Fabric, GroupId, LinkId, Name, NetworkId, Side, UplinkId, Vid,
-};
+pub use names::{AdapterId, ClassId, Fabric, GroupId, LinkId, Name, NetworkId, Side, UplinkId, Vid};
 pub use traffic::{Class, PortRange, Protocol, ProtocolSet, Scope, Selector};
 
 /// A whole gateway, checked.
@@ -95,9 +93,7 @@ impl Config {
     /// Every port, links first, with its name, what opens it and its number of RX queues.
     pub fn ports(&self) -> impl Iterator<Item = (PortRef, &Name, &PortSpec, u16)> {
         let links = (0u16..).map(|i| PortRef::Link(LinkId(i))).zip(&self.links);
-        let uplinks = (0u16..)
-            .map(|i| PortRef::Uplink(UplinkId(i)))
-            .zip(&self.uplinks);
+        let uplinks = (0u16..).map(|i| PortRef::Uplink(UplinkId(i))).zip(&self.uplinks);
         links
             .map(|(id, l)| (id, &l.name, &l.port, l.queues))
             .chain(uplinks.map(|(id, u)| (id, &u.name, &u.port, u.queues)))
@@ -358,10 +354,6 @@ pub struct AntiSpoof {
 
 impl Default for AntiSpoof {
     fn default() -> Self {
-        Self {
-            arp: true,
-            nd: true,
-            ip: false,
-        }
+        Self { arp: true, nd: true, ip: false }
     }
 }

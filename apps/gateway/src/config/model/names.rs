@@ -62,11 +62,7 @@ impl Vid {
 
     /// The id, if it is in range.
     pub const fn new(id: u16) -> Option<Self> {
-        if id >= 1 && id <= Self::MAX {
-            Some(Self(id))
-        } else {
-            None
-        }
+        if id >= 1 && id <= Self::MAX { Some(Self(id)) } else { None }
     }
 
     /// The id as a number.

@@ -32,17 +32,8 @@ pub enum Protocol {
 
 impl Protocol {
     /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Fcoe,
-        Self::Fip,
-        Self::Iscsi,
-        Self::NvmeTcp,
-        Self::Roce,
-        Self::Aoe,
-        Self::Nfs,
-        Self::Smb,
-        Self::Ceph,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Fcoe, Self::Fip, Self::Iscsi, Self::NvmeTcp, Self::Roce, Self::Aoe, Self::Nfs, Self::Smb, Self::Ceph];
 
     /// The word used in the file.
     pub const fn as_str(self) -> &'static str {
@@ -152,19 +143,12 @@ pub struct PortRange {
 impl PortRange {
     /// The range, if it is not empty.
     pub const fn new(first: u16, last: u16) -> Option<Self> {
-        if first <= last {
-            Some(Self { first, last })
-        } else {
-            None
-        }
+        if first <= last { Some(Self { first, last }) } else { None }
     }
 
     /// One port.
     pub const fn one(port: u16) -> Self {
-        Self {
-            first: port,
-            last: port,
-        }
+        Self { first: port, last: port }
     }
 
     /// The first port.
@@ -180,6 +164,11 @@ impl PortRange {
     /// Whether the port is in the range.
     pub const fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last
+    }
+
+    /// Whether the two have a port in common.
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 
     /// Whether all of the other range is in this one.

@@ -16,14 +16,8 @@ pub(in crate::config) struct RawPolicy<'a> {
 
 /// The networks of an adapter.
 pub(in crate::config) enum RawAttach<'a> {
-    Access {
-        tag: Option<Vid>,
-        network: Option<Ref<'a>>,
-    },
-    Trunk {
-        networks: Vec<Ref<'a>>,
-        tags: Vec<(Ref<'a>, Option<Vid>)>,
-    },
+    Access { tag: Option<Vid>, network: Option<Ref<'a>> },
+    Trunk { networks: Vec<Ref<'a>>, tags: Vec<(Ref<'a>, Option<Vid>)> },
 }
 
 pub(in crate::config) struct RawAdapter<'a> {
@@ -52,42 +46,30 @@ pub(in crate::config) fn policy<'a>(t: Table<'a>) -> RawPolicy<'a> {
     }
     let head = t.head.clone();
     t.finish();
-    RawPolicy {
-        head,
-        name,
-        antispoof,
-    }
+    RawPolicy { head, name, antispoof }
 }
 
 /// `[[vnic]]`
 pub(in crate::config) fn vnic<'a>(t: Table<'a>) -> RawAdapter<'a> {
-    let trunk = t
-        .get("mode")
-        .and_then(|v| v.choice(&[("access", false), ("trunk", true)]));
-    let attach = if trunk.is_some_and(|m| m.value) {
-        trunk_networks(&t)
-    } else {
-        access(&t, true)
+    let modes = [("access", false), ("trunk", true)];
+    let trunk = match t.get("mode") {
+        // A mode that is not known has been reported; what is listed shows what was meant.
+        Some(v) => v.choice(&modes).map_or(t.has("networks"), |m| m.value),
+        None => false,
     };
+    let attach = if trunk { trunk_networks(&t) } else { access(&t, true) };
     adapter(t, Side::Network, None, attach)
 }
 
 /// `[[vhba]]`
 pub(in crate::config) fn vhba<'a>(t: Table<'a>) -> RawAdapter<'a> {
     let attach = access(&t, false);
-    let protocols = t.get("protocol").map(|v| At {
-        line: v.line,
-        value: protocols(&v),
-    });
+    let protocols = t.get("protocol").map(|v| At { line: v.line, value: protocols(&v) });
     adapter(t, Side::Storage, protocols, attach)
 }
 
 fn protocols(v: &Value<'_>) -> Vec<Protocol> {
-    let words: Vec<_> = Protocol::ALL
-        .into_iter()
-        .filter(|p| *p != Protocol::Fip)
-        .map(|p| (p.as_str(), p))
-        .collect();
+    let words: Vec<_> = Protocol::ALL.into_iter().filter(|p| *p != Protocol::Fip).map(|p| (p.as_str(), p)).collect();
     if !v.is_list() {
         return v.choice(&words).map(|p| p.value).into_iter().collect();
     }
@@ -95,10 +77,7 @@ fn protocols(v: &Value<'_>) -> Vec<Protocol> {
     if list.is_empty() {
         v.problem("is an empty list; name a protocol, or leave the key out to allow all");
     }
-    list.iter()
-        .filter_map(|v| v.choice(&words))
-        .map(|p| p.value)
-        .collect()
+    list.iter().filter_map(|v| v.choice(&words)).map(|p| p.value).collect()
 }
 
 /// What an adapter may speak that names these, or none.
@@ -107,11 +86,7 @@ pub(in crate::config) fn protocol_set(named: Option<&[Protocol]>) -> ProtocolSet
         return ProtocolSet::ALL;
     };
     let set = named.iter().fold(ProtocolSet::EMPTY, |set, p| set.with(*p));
-    if set.contains(Protocol::Fcoe) {
-        set.with(Protocol::Fip)
-    } else {
-        set
-    }
+    if set.contains(Protocol::Fcoe) { set.with(Protocol::Fip) } else { set }
 }
 
 fn tag(v: &Value<'_>) -> Option<Vid> {
@@ -123,44 +98,27 @@ fn access<'a>(t: &Table<'a>, vnic: bool) -> RawAttach<'a> {
     if vnic {
         for key in ["networks", "tags"] {
             if let Some(v) = t.get(key) {
-                v.problem(
-                    "is for mode = \"trunk\" only; use network and tag, or add mode = \"trunk\"",
-                );
+                v.problem("is for mode = \"trunk\" only; use network and tag, or add mode = \"trunk\"");
             }
         }
     }
-    RawAttach::Access {
-        tag,
-        network: t
-            .must("network", "name the network it is on")
-            .and_then(|v| v.text()),
-    }
+    RawAttach::Access { tag, network: t.must("network", "name the network it is on").and_then(|v| v.text()) }
 }
 
 fn trunk_networks<'a>(t: &Table<'a>) -> RawAttach<'a> {
     for (key, instead) in [("network", "networks"), ("tag", "tags")] {
         if let Some(v) = t.get(key) {
-            v.problem(format!(
-                "is for mode = \"access\" only; a trunk has {instead}"
-            ));
+            v.problem(format!("is for mode = \"access\" only; a trunk has {instead}"));
         }
     }
     let networks = t.must("networks", "list the networks of the trunk");
     let given = networks.is_some();
     let networks = texts(networks);
     if given && networks.is_empty() {
-        t.head
-            .problem("the trunk has no networks; list at least one");
+        t.head.problem("the trunk has no networks; list at least one");
     }
-    let tags = t
-        .get("tags")
-        .and_then(|v| v.table())
-        .map(|t| t.entries())
-        .unwrap_or_default();
-    let tags = tags
-        .into_iter()
-        .map(|(network, v)| (network, tag(&v)))
-        .collect();
+    let tags = t.get("tags").and_then(|v| v.table()).map(|t| t.entries()).unwrap_or_default();
+    let tags = tags.into_iter().map(|(network, v)| (network, tag(&v))).collect();
     RawAttach::Trunk { networks, tags }
 }
 
@@ -171,31 +129,16 @@ fn adapter<'a>(
     attach: RawAttach<'a>,
 ) -> RawAdapter<'a> {
     let name = name(&t);
-    let link = t
-        .must("link", "name the link it is on")
-        .and_then(|v| v.text());
+    let link = t.must("link", "name the link it is on").and_then(|v| v.text());
     let any = flag(&t, "mac_any", false);
-    let mac = t
-        .must("mac", "give it an address, as in \"02:49:4f:00:00:01\"")
-        .and_then(|v| mac(&v, any));
+    let mac = t.must("mac", "give it an address, as in \"02:49:4f:00:00:01\"").and_then(|v| mac(&v, any));
     let ips = t.get("ips").and_then(|v| v.list()).unwrap_or_default();
     let ips = ips.iter().filter_map(ip).collect();
     let policy = t.get("policy").and_then(|v| v.text());
     let up = flag(&t, "up", true);
     let head = t.head.clone();
     t.finish();
-    RawAdapter {
-        head,
-        name,
-        protocols,
-        side,
-        link,
-        mac,
-        attach,
-        ips,
-        policy,
-        up,
-    }
+    RawAdapter { head, name, protocols, side, link, mac, attach, ips, policy, up }
 }
 
 fn mac(v: &Value<'_>, any: bool) -> Option<At<MacAddr>> {
@@ -212,9 +155,8 @@ fn mac(v: &Value<'_>, any: bool) -> Option<At<MacAddr>> {
 }
 
 fn ip(v: &Value<'_>) -> Option<IpAddr> {
-    let ip: At<IpAddr> = v.parse(
-        "is not an IP address; write it as \"10.0.0.1\" or \"fd00::1\", without a prefix length",
-    )?;
+    let ip: At<IpAddr> =
+        v.parse("is not an IP address; write it as \"10.0.0.1\" or \"fd00::1\", without a prefix length")?;
     if ip.value.is_multicast() || ip.value.is_unspecified() {
         v.refuse("is not an address of one host");
     }

@@ -27,24 +27,16 @@ pub(in crate::config) struct RawWorker<'a> {
 /// `[gateway]`
 pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
     let Some(t) = root.section("gateway") else {
-        if root.get("gateway").is_none() {
-            root.head
-                .problem("there is no [gateway]; add one with a name");
+        if !root.has("gateway") {
+            root.head.problem("there is no [gateway]; add one with a name");
         }
         return None;
     };
     let name = t.must("name", GIVE_NAME).and_then(|v| v.name());
     let socket = t.get("socket").and_then(|v| socket(&v));
     let mtu = t.get("mtu").and_then(|v| v.int(64..=9018));
-    let mtu = mtu.unwrap_or(At {
-        value: 1518,
-        line: t.head.line,
-    });
-    let mut mbuf = MbufConfig {
-        size: 2304,
-        count: 16384,
-        per_core_cache: 256,
-    };
+    let mtu = mtu.unwrap_or(At { value: 1518, line: t.head.line });
+    let mut mbuf = MbufConfig { size: 2304, count: 16384, per_core_cache: 256 };
     let mut size_line = mtu.line;
     if let Some(m) = t.get("mbuf").and_then(|v| v.table()) {
         if let Some(size) = m.get("size").and_then(|v| v.int(256..=32768)) {
@@ -56,7 +48,13 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
         if mbuf.per_core_cache > mbuf.count * 2 / 3 {
             let line = cache.map_or(m.head.line, |c| c.line);
             let (cache, count) = (mbuf.per_core_cache, mbuf.count);
-            t.head.problem_at(line, format!("mbuf.per_core_cache = {cache} is more than two thirds of mbuf.count = {count}; use at most {}", count * 2 / 3));
+            t.head.problem_at(
+                line,
+                format!(
+                    "mbuf.per_core_cache = {cache} is more than two thirds of mbuf.count = {count}; use at most {}",
+                    count * 2 / 3
+                ),
+            );
         }
         m.finish();
     }
@@ -67,25 +65,14 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
             "a frame of mtu = {mtu} does not fit a buffer of mbuf.size = {size} with {HEADROOM} bytes of headroom and {TAGS} for VLAN tags; use mbuf.size = {needed} or more"
         ));
     }
-    let memory_mb = t
-        .get("memory_mb")
-        .and_then(|v| v.int(64..=1_048_576))
-        .map(|m| m.value);
-    let huge_pages = t
-        .get("huge_pages")
-        .and_then(|v| v.choice(&[("auto", HugePages::Auto), ("never", HugePages::Never)]));
+    let memory_mb = t.get("memory_mb").and_then(|v| v.int(64..=1_048_576)).map(|m| m.value);
+    let huge_pages =
+        t.get("huge_pages").and_then(|v| v.choice(&[("auto", HugePages::Auto), ("never", HugePages::Never)]));
     let huge_pages = huge_pages.map_or(HugePages::Auto, |h| h.value);
     t.finish();
     let name = name?.value;
     let socket = socket.unwrap_or_else(|| format!("/run/iogate/{name}.sock").into());
-    Some(Gateway {
-        name,
-        socket,
-        mtu: mtu.value,
-        mbuf,
-        memory_mb,
-        huge_pages,
-    })
+    Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages })
 }
 
 fn socket(v: &Value<'_>) -> Option<PathBuf> {
@@ -94,18 +81,14 @@ fn socket(v: &Value<'_>) -> Option<PathBuf> {
     let text = v.text()?.value;
     let good = text.starts_with('/') && text.len() <= LONGEST && !text.contains('\0');
     if !good {
-        v.refuse(format!(
-            "is not the path of a socket; use an absolute path of at most {LONGEST} bytes"
-        ));
+        v.refuse(format!("is not the path of a socket; use an absolute path of at most {LONGEST} bytes"));
     }
     good.then(|| text.into())
 }
 
 /// `[[worker]]`
 pub(in crate::config) fn worker<'a>(mut t: Table<'a>) -> RawWorker<'a> {
-    let core = t
-        .must("core", "say which core it runs on")
-        .and_then(|v| v.int(0..=1023));
+    let core = t.must("core", "say which core it runs on").and_then(|v| v.int(0..=1023));
     if let Some(core) = core {
         t.head.label = format!("worker on core {}", core.value);
     }
@@ -113,8 +96,7 @@ pub(in crate::config) fn worker<'a>(mut t: Table<'a>) -> RawWorker<'a> {
     let queues_given = queues.is_some();
     let queues = texts(queues);
     if queues_given && queues.is_empty() {
-        t.head
-            .problem("it polls no queue; give it some, or remove it");
+        t.head.problem("it polls no queue; give it some, or remove it");
     }
     let burst = int(&t, "burst", 1..=BURST, BURST);
     #[derive(Clone, Copy, PartialEq)]
@@ -124,38 +106,20 @@ pub(in crate::config) fn worker<'a>(mut t: Table<'a>) -> RawWorker<'a> {
         Pause,
         Interrupt,
     }
-    let words = [
-        ("adaptive", Word::Adaptive),
-        ("spin", Word::Spin),
-        ("pause", Word::Pause),
-        ("interrupt", Word::Interrupt),
-    ];
-    let word = t
-        .get("idle")
-        .and_then(|v| v.choice(&words))
-        .map_or(Word::Adaptive, |w| w.value);
+    let words =
+        [("adaptive", Word::Adaptive), ("spin", Word::Spin), ("pause", Word::Pause), ("interrupt", Word::Interrupt)];
+    let word = t.get("idle").and_then(|v| v.choice(&words)).map_or(Word::Adaptive, |w| w.value);
     let latency = t.get("idle_latency_us").and_then(|v| v.int(1..=100_000));
     if let (Some(latency), true) = (latency, word != Word::Adaptive) {
-        t.head.problem_at(
-            latency.line,
-            "idle_latency_us is for idle = \"adaptive\" only; remove it",
-        );
+        t.head.problem_at(latency.line, "idle_latency_us is for idle = \"adaptive\" only; remove it");
     }
     let idle = match word {
-        Word::Adaptive => {
-            Idle::Adaptive(latency.map_or(IDLE_LATENCY, |l| Duration::from_micros(l.value)))
-        }
+        Word::Adaptive => Idle::Adaptive(latency.map_or(IDLE_LATENCY, |l| Duration::from_micros(l.value))),
         Word::Spin => Idle::Spin,
         Word::Pause => Idle::Pause,
         Word::Interrupt => Idle::Interrupt,
     };
     let head = t.head.clone();
     t.finish();
-    RawWorker {
-        head,
-        core,
-        queues,
-        burst,
-        idle,
-    }
+    RawWorker { head, core, queues, burst, idle }
 }

@@ -7,13 +7,9 @@ mod uplinks;
 use crate::config::model::{Fabric, Name, Side};
 use crate::config::read::{At, Table, Value};
 
-pub(in crate::config) use adapters::{
-    RawAdapter, RawAttach, RawPolicy, policy, protocol_set, vhba, vnic,
-};
+pub(in crate::config) use adapters::{RawAdapter, RawAttach, RawPolicy, policy, protocol_set, vhba, vnic};
 pub(in crate::config) use gateway::{BURST, IDLE_LATENCY, RawWorker, gateway, worker};
-pub(in crate::config) use uplinks::{
-    RawGroup, RawMode, RawNetwork, RawPort, group, link, network, uplink,
-};
+pub(in crate::config) use uplinks::{RawGroup, RawMode, RawNetwork, RawPort, group, link, network, uplink};
 
 const FABRICS: [(&str, Fabric); 2] = [("A", Fabric::A), ("B", Fabric::B)];
 const SIDES: [(&str, Side); 2] = [("network", Side::Network), ("storage", Side::Storage)];
@@ -26,9 +22,7 @@ fn int<T>(t: &Table<'_>, key: &'static str, range: std::ops::RangeInclusive<T>, 
 where
     T: TryFrom<i128> + PartialOrd + std::fmt::Display,
 {
-    t.get(key)
-        .and_then(|v| v.int(range))
-        .map_or(default, |n| n.value)
+    t.get(key).and_then(|v| v.int(range)).map_or(default, |n| n.value)
 }
 
 fn flag(t: &Table<'_>, key: &'static str, default: bool) -> bool {
@@ -36,9 +30,7 @@ fn flag(t: &Table<'_>, key: &'static str, default: bool) -> bool {
 }
 
 fn name(t: &Table<'_>) -> Option<Name> {
-    t.must("name", GIVE_NAME)
-        .and_then(|v| v.name())
-        .map(|n| n.value)
+    t.must("name", GIVE_NAME).and_then(|v| v.name()).map(|n| n.value)
 }
 
 fn texts<'a>(value: Option<Value<'a>>) -> Vec<Ref<'a>> {

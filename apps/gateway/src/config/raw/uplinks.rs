@@ -64,88 +64,42 @@ pub(in crate::config) fn uplink<'a>(t: Table<'a>) -> RawPort<'a> {
 
 fn port<'a>(t: Table<'a>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
     let name = name(&t);
-    let port = t
-        .must("port", "say what it is, as in \"af_xdp:eth0\"")
-        .and_then(|v| v.parse_or_say());
+    let port = t.must("port", "say what it is, as in \"af_xdp:eth0\"").and_then(|v| v.parse_or_say());
     let queues = int(&t, "queues", 1..=MAX_QUEUES, 1);
     let fabric = fabric(&t).map(|f| f.value);
     let head = t.head.clone();
     t.finish();
-    RawPort {
-        head,
-        name,
-        port,
-        queues,
-        fabric,
-        server,
-        kind,
-    }
+    RawPort { head, name, port, queues, fabric, server, kind }
 }
 
 /// `[[uplink_group]]`
 pub(in crate::config) fn group<'a>(t: Table<'a>) -> RawGroup<'a> {
-    let modes = [
-        ("active-standby", RawMode::ActiveStandby),
-        ("dual-fabric", RawMode::DualFabric),
-    ];
+    let modes = [("active-standby", RawMode::ActiveStandby), ("dual-fabric", RawMode::DualFabric)];
     let name = name(&t);
     let kind = kind(&t);
-    let mode = t
-        .get("mode")
-        .and_then(|v| v.choice(&modes))
-        .map_or(RawMode::ActiveStandby, |m| m.value);
+    let mode = t.get("mode").and_then(|v| v.choice(&modes)).map_or(RawMode::ActiveStandby, |m| m.value);
     let members = t.must("members", "list its uplinks, the preferred one first");
     let given = members.is_some();
     let members = texts(members);
     if given && members.is_empty() {
-        t.head
-            .problem("it has no members; list its uplinks, or remove it");
+        t.head.problem("it has no members; list its uplinks, or remove it");
     }
-    let failback = t
-        .get("failback")
-        .and_then(|v| v.choice(&[("auto", true), ("manual", false)]));
-    let failback_delay = t
-        .get("failback_delay_ms")
-        .and_then(|v| v.int(0..=3_600_000));
-    let failback_delay = failback_delay.map(|d| At {
-        value: Duration::from_millis(d.value),
-        line: d.line,
-    });
+    let failback = t.get("failback").and_then(|v| v.choice(&[("auto", true), ("manual", false)]));
+    let failback_delay = t.get("failback_delay_ms").and_then(|v| v.int(0..=3_600_000));
+    let failback_delay = failback_delay.map(|d| At { value: Duration::from_millis(d.value), line: d.line });
     let head = t.head.clone();
     t.finish();
-    RawGroup {
-        head,
-        name,
-        kind,
-        mode,
-        members,
-        failback,
-        failback_delay,
-    }
+    RawGroup { head, name, kind, mode, members, failback, failback_delay }
 }
 
 /// `[[network]]`
 pub(in crate::config) fn network<'a>(t: Table<'a>) -> RawNetwork<'a> {
     let name = name(&t);
-    let vlan = t
-        .must(
-            "vlan",
-            "say which VLAN it is on its uplinks, 0 for untagged",
-        )
-        .and_then(|v| v.int(0..=Vid::MAX));
-    let group = t
-        .must("uplink", "name its uplink_group")
-        .and_then(|v| v.text());
+    let vlan = t.must("vlan", "say which VLAN it is on its uplinks, 0 for untagged").and_then(|v| v.int(0..=Vid::MAX));
+    let group = t.must("uplink", "name its uplink_group").and_then(|v| v.text());
     let fabric = fabric(&t);
     let mtu = t.get("mtu").and_then(|v| v.int(64..=9018));
     let head = t.head.clone();
     t.finish();
-    RawNetwork {
-        head,
-        name,
-        vlan,
-        group,
-        fabric,
-        mtu,
-    }
+    RawNetwork { head, name, vlan, group, fabric, mtu }
 }

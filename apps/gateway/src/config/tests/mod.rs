@@ -9,8 +9,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::model::{
-    AdapterKind, AntiSpoof, Core, Fabric, Failback, GroupMode, Idle, PortRange, Protocol,
-    ProtocolSet, Scope, Selector, Side,
+    AdapterKind, AntiSpoof, Core, Fabric, Failback, GroupMode, Idle, PortRange, Protocol, ProtocolSet, Scope, Selector,
+    Side,
 };
 use super::{Config, classes, load, parse};
 
@@ -38,64 +38,28 @@ fn the_base_becomes_its_model() {
     assert_eq!((config.gateway.mtu, config.gateway.mbuf.size), (1518, 2304));
     assert_eq!(config.workers.len(), 2);
     assert_eq!(config.workers[1].core, Core::Number(2));
-    assert_eq!(
-        config.workers[1].idle,
-        Idle::Adaptive(Duration::from_micros(50))
-    );
-    let ports: Vec<_> = config
-        .ports()
-        .map(|(_, name, port, queues)| format!("{name} {port} {queues}"))
-        .collect();
+    assert_eq!(config.workers[1].idle, Idle::Adaptive(Duration::from_micros(50)));
+    let ports: Vec<_> = config.ports().map(|(_, name, port, queues)| format!("{name} {port} {queues}")).collect();
     assert_eq!(ports[0], "l1 tap:l1 1");
     assert_eq!(ports.len(), 6);
     let failback = Failback::Auto(Duration::from_secs(10));
     assert!(
         matches!(&config.groups[0].mode, GroupMode::ActiveStandby { members, failback: f } if members.len() == 2 && *f == failback)
     );
-    let named = |name: &str| {
-        config
-            .adapters()
-            .find(|(_, a)| a.name.as_str() == name)
-            .unwrap()
-            .1
-    };
+    let named = |name: &str| config.adapters().find(|(_, a)| a.name.as_str() == name).unwrap().1;
     let networks = |name: &str| {
-        let network = |a: &super::model::Attachment| {
-            (
-                config.network(a.network).name.to_string(),
-                a.tag.map(|t| t.get()),
-            )
-        };
-        named(name)
-            .attachments
-            .iter()
-            .map(network)
-            .collect::<Vec<_>>()
+        let network =
+            |a: &super::model::Attachment| (config.network(a.network).name.to_string(), a.tag.map(|t| t.get()));
+        named(name).attachments.iter().map(network).collect::<Vec<_>>()
     };
     assert_eq!(networks("s1.pub"), [("dmz".to_owned(), None)]);
-    assert_eq!(
-        networks("s1.trk"),
-        [("prod".to_owned(), Some(110)), ("dmz".to_owned(), Some(7))]
-    );
+    assert_eq!(networks("s1.trk"), [("prod".to_owned(), Some(110)), ("dmz".to_owned(), Some(7))]);
     assert_eq!(networks("s2.a"), [("iscsi-a".to_owned(), Some(300))]);
     let vhba = named("s2.a");
-    assert_eq!(
-        (vhba.side(), vhba.up, vhba.antispoof),
-        (Side::Storage, true, AntiSpoof::default())
-    );
-    assert_eq!(
-        vhba.kind,
-        AdapterKind::Vhba {
-            protocols: ProtocolSet::EMPTY.with(Protocol::Iscsi)
-        }
-    );
+    assert_eq!((vhba.side(), vhba.up, vhba.antispoof), (Side::Storage, true, AntiSpoof::default()));
+    assert_eq!(vhba.kind, AdapterKind::Vhba { protocols: ProtocolSet::EMPTY.with(Protocol::Iscsi) });
     let uplinks = |i: usize| config.uplinks_of(config.adapters[i].attachments[0].network);
-    let names = |i: usize| {
-        uplinks(i)
-            .iter()
-            .map(|u| config.uplink(*u).name.as_str())
-            .collect::<Vec<_>>()
-    };
+    let names = |i: usize| uplinks(i).iter().map(|u| config.uplink(*u).name.as_str()).collect::<Vec<_>>();
     assert_eq!(names(0), ["n1", "n2"]);
     assert_eq!(names(2), ["sa"]);
 }
@@ -103,102 +67,48 @@ fn the_base_becomes_its_model() {
 #[test]
 fn the_examples_load() {
     let two = load(&example("two-servers.toml")).unwrap();
-    assert_eq!(
-        (two.links.len(), two.adapters.len(), two.workers.len()),
-        (2, 4, 1)
-    );
+    assert_eq!((two.links.len(), two.adapters.len(), two.workers.len()), (2, 4, 1));
     assert_eq!(two.workers[0].core, Core::First);
     assert_eq!(two.workers[0].queues.len(), 4);
     let trunks = load(&example("trunks.toml")).unwrap();
-    assert_eq!(
-        (
-            trunks.networks.len(),
-            trunks.adapters.len(),
-            trunks.workers.len()
-        ),
-        (5, 6, 2)
-    );
+    assert_eq!((trunks.networks.len(), trunks.adapters.len(), trunks.workers.len()), (5, 6, 2));
     let added = (Protocol::Iscsi, Selector::TcpPort(PortRange::one(3261)));
     assert!(trunks.protocols.contains(&added));
-    let block = trunks
-        .classes
-        .iter()
-        .find(|c| c.name.as_str() == "block")
-        .unwrap();
+    let block = trunks.classes.iter().find(|c| c.name.as_str() == "block").unwrap();
     assert!(block.rules.contains(&added.1));
-    assert_eq!(
-        trunks
-            .networks
-            .iter()
-            .filter(|n| n.fabric == Some(Fabric::B))
-            .count(),
-        1
-    );
+    assert_eq!(trunks.networks.iter().filter(|n| n.fabric == Some(Fabric::B)).count(), 1);
 }
 
 #[test]
 fn the_built_in_classes_are_sound() {
     // Written out in the file, they are the same as when the file has none.
-    let (built_in, written) = (
-        check(BASE).unwrap(),
-        check(&format!("{BASE}{}", classes::BUILT_IN)).unwrap(),
-    );
+    let (built_in, written) = (check(BASE).unwrap(), check(&format!("{BASE}{}", classes::BUILT_IN)).unwrap());
     assert_eq!(built_in.classes, written.classes);
-    let seen: Vec<_> = built_in
-        .classes
-        .iter()
-        .map(|c| (c.name.as_str(), c.pcp))
-        .collect();
-    let expected = [
-        ("control", 7),
-        ("fcoe", 3),
-        ("rdma", 4),
-        ("block", 5),
-        ("file", 2),
-        ("support", 6),
-        ("best-effort", 0),
-    ];
+    let seen: Vec<_> = built_in.classes.iter().map(|c| (c.name.as_str(), c.pcp)).collect();
+    let expected =
+        [("control", 7), ("fcoe", 3), ("rdma", 4), ("block", 5), ("file", 2), ("support", 6), ("best-effort", 0)];
     assert_eq!(seen, expected);
-    assert_eq!(
-        built_in.class(built_in.default_class).name.as_str(),
-        "best-effort"
-    );
+    assert_eq!(built_in.class(built_in.default_class).name.as_str(), "best-effort");
     for (protocol, selector) in &built_in.protocols {
         let class = built_in.classes.iter().find(|c| c.rules.contains(selector));
-        assert_eq!(
-            class.map(|c| c.scope),
-            Some(Scope::Only(Side::Storage)),
-            "{protocol}"
-        );
+        assert_eq!(class.map(|c| c.scope), Some(Scope::Only(Side::Storage)), "{protocol}");
     }
 }
 
 #[test]
 fn fcoe_brings_fip_and_no_protocol_brings_all() {
-    let protocols = |line: &str| match check(&changed("protocol = \"iscsi\"", line))
-        .unwrap()
-        .adapters[2]
-        .kind
-    {
+    let protocols = |line: &str| match check(&changed("protocol = \"iscsi\"", line)).unwrap().adapters[2].kind {
         AdapterKind::Vhba { protocols } => protocols.iter().collect::<Vec<_>>(),
         AdapterKind::Vnic => Vec::new(),
     };
-    assert_eq!(
-        protocols("protocol = \"fcoe\""),
-        [Protocol::Fcoe, Protocol::Fip]
-    );
-    assert_eq!(
-        protocols("protocol = [\"nfs\", \"aoe\"]"),
-        [Protocol::Aoe, Protocol::Nfs]
-    );
+    assert_eq!(protocols("protocol = \"fcoe\""), [Protocol::Fcoe, Protocol::Fip]);
+    assert_eq!(protocols("protocol = [\"nfs\", \"aoe\"]"), [Protocol::Aoe, Protocol::Nfs]);
     assert_eq!(protocols(""), Protocol::ALL);
 }
 
 #[test]
 fn all_problems_come_at_once_in_the_order_of_the_file() {
-    let text = changed("vlan = 110", "vlan = 4095")
-        .replace("core = 2", "core = -1")
-        .replace("\"s2.a\"", "\"S2\"");
+    let text = changed("vlan = 110", "vlan = 4095").replace("core = 2", "core = -1").replace("\"s2.a\"", "\"S2\"");
     assert_eq!(
         check(&text).unwrap_err(),
         "gw.toml:8: worker #2: core = -1 is out of range; use 0..1023\n\
@@ -210,29 +120,16 @@ fn all_problems_come_at_once_in_the_order_of_the_file() {
 #[test]
 fn files_that_cannot_be_read_say_so() {
     let folder = tempfile::tempdir().unwrap();
-    let message = |path: &Path| {
-        load(path)
-            .unwrap_err()
-            .to_string()
-            .replace(path.to_str().unwrap(), "F")
-    };
+    let message = |path: &Path| load(path).unwrap_err().to_string().replace(path.to_str().unwrap(), "F");
     assert_eq!(message(folder.path()), "F: is a directory; name a file");
-    assert!(
-        message(&folder.path().join("none.toml")).starts_with("F: cannot be read: No such file")
-    );
+    assert!(message(&folder.path().join("none.toml")).starts_with("F: cannot be read: No such file"));
     let file = |bytes: &[u8]| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         message(file.path())
     };
-    assert_eq!(
-        file(b"schema = 1\n# \xff\n"),
-        "F:2: is not UTF-8 here; save the file as UTF-8"
-    );
-    assert_eq!(
-        file(&vec![b'#'; (1 << 20) + 1]),
-        "F: is larger than 1048576 bytes; is it the right file?"
-    );
+    assert_eq!(file(b"schema = 1\n# \xff\n"), "F:2: is not UTF-8 here; save the file as UTF-8");
+    assert_eq!(file(&vec![b'#'; (1 << 20) + 1]), "F: is larger than 1048576 bytes; is it the right file?");
     assert_eq!(
         file(b"a = \n[b\n"),
         "F:1: TOML syntax: string values must be quoted, expected literal string\nF:2: TOML syntax: unclosed table, expected `]`"
