@@ -17,7 +17,6 @@
 //! # Ok::<(), iogate::packet::Malformed>(())
 //! ```
 
-use super::wire::Wire;
 use super::{Extent, Header, MacAddr, Malformed, Why};
 use std::net::Ipv4Addr;
 use zerocopy::big_endian::U16;
@@ -33,17 +32,7 @@ code! {
     }
 }
 
-impl Wire<Operation> for U16 {
-    #[inline]
-    fn read(&self) -> Operation {
-        Operation(self.get())
-    }
-
-    #[inline]
-    fn write(&mut self, value: Operation) {
-        *self = Self::new(value.0);
-    }
-}
+code_field!(Operation in U16);
 
 /// An ARP message for IPv4 over Ethernet. 28 bytes; other hardware and protocol types are refused.
 #[repr(C)]
@@ -97,9 +86,7 @@ debug_fields!(Arp: operation, sender_mac, sender_ip, target_mac, target_ip, is_g
 
 impl Header for Arp {
     const NAME: &'static str = "arp";
-    const BLANK: &'static [u8] = &[
-        0, 1, 8, 0, 6, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    const BLANK: &'static [u8] = &[0, 1, 8, 0, 6, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
     #[inline]
     fn extent(bytes: &[u8]) -> Result<Extent, Malformed> {
@@ -116,10 +103,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const REQUEST: [u8; 28] = [
-        0, 1, 8, 0, 6, 4, 0, 1, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 192, 168, 1, 10, 0, 0, 0, 0, 0, 0,
-        192, 168, 1, 1,
-    ];
+    const REQUEST: [u8; 28] =
+        [0, 1, 8, 0, 6, 4, 0, 1, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 192, 168, 1, 10, 0, 0, 0, 0, 0, 0, 192, 168, 1, 1];
 
     properties!(arp, Arp, REQUEST);
 

@@ -26,10 +26,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub fn sum(bytes: &[u8]) -> u64 {
     // 32-bit words give the same sum modulo 0xffff at half the additions; 2^32 of them fit into the u64.
     let (words, rest) = bytes.as_chunks::<4>();
-    let mut sum: u64 = words
-        .iter()
-        .map(|word| u64::from(u32::from_be_bytes(*word)))
-        .sum();
+    let mut sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
     let (pair, odd) = rest.as_chunks::<2>();
     if let [pair] = pair {
         sum += u64::from(u16::from_be_bytes(*pair));
@@ -83,18 +80,14 @@ impl PseudoHeader {
     #[inline]
     #[must_use]
     pub fn v4(src: Ipv4Addr, dst: Ipv4Addr, protocol: IpProtocol) -> Self {
-        Self {
-            sum: u64::from(src.to_bits()) + u64::from(dst.to_bits()) + u64::from(protocol.0),
-        }
+        Self { sum: u64::from(src.to_bits()) + u64::from(dst.to_bits()) + u64::from(protocol.0) }
     }
 
     /// The pseudo header of a transport over IPv6. `protocol` is the upper layer's, not an extension header's.
     #[inline]
     #[must_use]
     pub fn v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: IpProtocol) -> Self {
-        Self {
-            sum: sum(&src.octets()) + sum(&dst.octets()) + u64::from(protocol.0),
-        }
+        Self { sum: sum(&src.octets()) + sum(&dst.octets()) + u64::from(protocol.0) }
     }
 
     /// The pseudo header of what `ip` carries.
@@ -188,10 +181,7 @@ mod tests {
 
     #[test]
     fn example_of_rfc_1071() {
-        assert_eq!(
-            fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])),
-            0xddf2
-        );
+        assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
     }
 
     #[test]

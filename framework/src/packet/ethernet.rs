@@ -80,11 +80,7 @@ impl Ethernet {
     #[inline]
     #[must_use]
     pub const fn new(dst: MacAddr, src: MacAddr, ether_type: EtherType) -> Self {
-        Self {
-            dst,
-            src,
-            ether_type: U16::new(ether_type.0),
-        }
+        Self { dst, src, ether_type: U16::new(ether_type.0) }
     }
 
     fields! {
@@ -120,9 +116,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ARP: [u8; 16] = [
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x06, 0x00, 0x01,
-    ];
+    const ARP: [u8; 16] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x06, 0x00, 0x01];
 
     properties!(ethernet, Ethernet, ARP);
 
@@ -133,10 +127,7 @@ mod tests {
         assert_eq!(eth.src().to_string(), "02:00:00:00:00:01");
         assert_eq!(eth.ether_type(), EtherType::ARP);
         assert_eq!(payload, [0x00, 0x01]);
-        assert_eq!(
-            format!("{eth:?}"),
-            "Ethernet { dst: ff:ff:ff:ff:ff:ff, src: 02:00:00:00:00:01, ether_type: ARP }"
-        );
+        assert_eq!(format!("{eth:?}"), "Ethernet { dst: ff:ff:ff:ff:ff:ff, src: 02:00:00:00:00:01, ether_type: ARP }");
     }
 
     #[test]
@@ -149,10 +140,7 @@ mod tests {
     fn swaps() {
         let mut bytes = ARP;
         Ethernet::parse_mut(&mut bytes).unwrap().0.swap_addresses();
-        assert_eq!(
-            bytes[..12],
-            [0x02, 0, 0, 0, 0, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
-        );
+        assert_eq!(bytes[..12], [0x02, 0, 0, 0, 0, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     }
 
     proptest! {

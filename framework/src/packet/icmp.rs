@@ -18,7 +18,6 @@
 //! # Ok::<(), iogate::packet::Malformed>(())
 //! ```
 
-use super::wire::Wire;
 use super::{Extent, Header, Malformed, checksum};
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -41,17 +40,7 @@ code! {
     }
 }
 
-impl Wire<IcmpType> for u8 {
-    #[inline]
-    fn read(&self) -> IcmpType {
-        IcmpType(*self)
-    }
-
-    #[inline]
-    fn write(&mut self, value: IcmpType) {
-        *self = value.0;
-    }
-}
+code_field!(IcmpType in u8);
 
 /// An ICMP header. 8 bytes.
 #[repr(C)]
@@ -87,10 +76,7 @@ impl Icmp {
     pub fn is_error(&self) -> bool {
         matches!(
             self.kind(),
-            IcmpType::UNREACHABLE
-                | IcmpType::REDIRECT
-                | IcmpType::TIME_EXCEEDED
-                | IcmpType::PARAMETER_PROBLEM
+            IcmpType::UNREACHABLE | IcmpType::REDIRECT | IcmpType::TIME_EXCEEDED | IcmpType::PARAMETER_PROBLEM
         )
     }
 
@@ -133,9 +119,7 @@ mod tests {
     use crate::packet::Ipv4;
     use proptest::prelude::*;
 
-    const PING: [u8; 12] = [
-        8, 0, 0x87, 0x51, 0x04, 0xd2, 0x00, 0x07, 0x61, 0x62, 0x0a, 0x70,
-    ];
+    const PING: [u8; 12] = [8, 0, 0x87, 0x51, 0x04, 0xd2, 0x00, 0x07, 0x61, 0x62, 0x0a, 0x70];
 
     properties!(icmp, Icmp, PING);
 
@@ -145,10 +129,7 @@ mod tests {
         Icmp::fill_checksum(&mut bytes).unwrap();
         assert!(Icmp::checksum_ok(&bytes));
         let (icmp, body) = Icmp::parse(&bytes).unwrap();
-        assert_eq!(
-            (icmp.kind(), icmp.identifier(), icmp.sequence()),
-            (IcmpType::ECHO_REQUEST, 1234, 7)
-        );
+        assert_eq!((icmp.kind(), icmp.identifier(), icmp.sequence()), (IcmpType::ECHO_REQUEST, 1234, 7));
         assert!(!icmp.is_error());
         assert_eq!(body.len(), 4);
     }

@@ -17,7 +17,6 @@
 //! # Ok::<(), iogate::packet::Malformed>(())
 //! ```
 
-use super::wire::Wire;
 use super::{Extent, Header, Malformed};
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -52,17 +51,7 @@ code! {
     }
 }
 
-impl Wire<Icmpv6Type> for u8 {
-    #[inline]
-    fn read(&self) -> Icmpv6Type {
-        Icmpv6Type(*self)
-    }
-
-    #[inline]
-    fn write(&mut self, value: Icmpv6Type) {
-        *self = value.0;
-    }
-}
+code_field!(Icmpv6Type in u8);
 
 /// The part that all ICMPv6 messages share. 4 bytes.
 #[repr(C)]
@@ -115,10 +104,7 @@ mod tests {
     #[test]
     fn reads_a_ping() {
         let (icmp, body) = Icmpv6::parse(&PING).unwrap();
-        assert_eq!(
-            (icmp.kind(), icmp.checksum(), body.len()),
-            (Icmpv6Type::ECHO_REQUEST, 0x1234, 6)
-        );
+        assert_eq!((icmp.kind(), icmp.checksum(), body.len()), (Icmpv6Type::ECHO_REQUEST, 0x1234, 6));
         assert!(!icmp.is_error());
     }
 

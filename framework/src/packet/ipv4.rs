@@ -140,8 +140,7 @@ impl Ipv4 {
     #[inline]
     pub fn set_fragment(&mut self, offset: u16, more: bool) {
         let rest = self.fragment.get() & !(OFFSET | MORE_FRAGMENTS);
-        self.fragment
-            .set(rest | offset >> 3 | if more { MORE_FRAGMENTS } else { 0 });
+        self.fragment.set(rest | offset >> 3 | if more { MORE_FRAGMENTS } else { 0 });
     }
 
     /// Whether this is a part of a packet and not the whole of it.
@@ -208,9 +207,7 @@ debug_fields!(Ipv4: header_len, dscp, ecn, tos, total_len, id, dont_fragment, mo
 
 impl Header for Ipv4 {
     const NAME: &'static str = "ipv4";
-    const BLANK: &'static [u8] = &[
-        0x45, 0, 0, 20, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    const BLANK: &'static [u8] = &[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
     #[inline]
     fn extent(bytes: &[u8]) -> Result<Extent, Malformed> {
@@ -245,8 +242,8 @@ mod tests {
     use proptest::prelude::*;
 
     const PACKET: [u8; 26] = [
-        0x46, 0x2e, 0x00, 0x1a, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x06, 0x1d, 0x8d, 0xac, 0x10, 0x0a,
-        0x63, 0xac, 0x10, 0x0a, 0x0c, 0x94, 0x04, 0x00, 0x00, 0xaa, 0xbb,
+        0x46, 0x2e, 0x00, 0x1a, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x06, 0x1d, 0x8d, 0xac, 0x10, 0x0a, 0x63, 0xac, 0x10,
+        0x0a, 0x0c, 0x94, 0x04, 0x00, 0x00, 0xaa, 0xbb,
     ];
 
     properties!(ipv4, Ipv4, PACKET);
@@ -256,10 +253,7 @@ mod tests {
         let padded = [&PACKET[..], &[0; 9]].concat();
         let (ip, payload) = Ipv4::parse(&padded).unwrap();
         assert_eq!(payload, [0xaa, 0xbb], "padding is trimmed");
-        assert_eq!(
-            (ip.header_len(), ip.options()),
-            (24, &[0x94, 0x04, 0, 0][..])
-        );
+        assert_eq!((ip.header_len(), ip.options()), (24, &[0x94, 0x04, 0, 0][..]));
         assert_eq!((ip.dscp(), ip.ecn()), (11, 2));
         assert!(ip.dont_fragment() && !ip.is_fragment() && ip.has_transport_header());
         assert_eq!(ip.protocol(), IpProtocol::TCP);
@@ -270,8 +264,8 @@ mod tests {
     fn known_checksum() {
         let mut header = [0u8; 20];
         header.copy_from_slice(&[
-            0x45, 0x00, 0x00, 0x3c, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x06, 0xb1, 0xe6, 0xac, 0x10,
-            0x0a, 0x63, 0xac, 0x10, 0x0a, 0x0c,
+            0x45, 0x00, 0x00, 0x3c, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x06, 0xb1, 0xe6, 0xac, 0x10, 0x0a, 0x63, 0xac, 0x10,
+            0x0a, 0x0c,
         ]);
         let (ip, _) = Ipv4::parse_front_mut(&mut header).unwrap();
         assert!(ip.checksum_ok());

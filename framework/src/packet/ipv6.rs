@@ -91,8 +91,7 @@ impl Ipv6 {
     /// Writes [`traffic_class`](Self::traffic_class).
     #[inline]
     pub fn set_traffic_class(&mut self, class: u8) {
-        self.first_word
-            .set(self.first_word.get() & !0x0ff0_0000 | u32::from(class) << 20);
+        self.first_word.set(self.first_word.get() & !0x0ff0_0000 | u32::from(class) << 20);
     }
 
     /// Differentiated services code point, 0 to 63.
@@ -119,8 +118,7 @@ impl Ipv6 {
     /// Writes [`flow_label`](Self::flow_label), of which the low 20 bits count.
     #[inline]
     pub fn set_flow_label(&mut self, label: u32) {
-        self.first_word
-            .set(self.first_word.get() & !0x000f_ffff | label & 0x000f_ffff);
+        self.first_word.set(self.first_word.get() & !0x000f_ffff | label & 0x000f_ffff);
     }
 
     /// Takes one hop off the hop limit. False, and nothing changed, when it is 0 or 1.
@@ -143,11 +141,7 @@ impl Ipv6 {
     /// [`Why::Item`] when an extension header does not fit into `payload`, [`Why::Depth`] when there are more than
     /// [`MAX_EXTENSIONS`].
     pub fn upper_layer(&self, payload: &[u8]) -> Result<UpperLayer, Malformed> {
-        let mut upper = UpperLayer {
-            protocol: self.next_header(),
-            offset: 0,
-            fragment: None,
-        };
+        let mut upper = UpperLayer { protocol: self.next_header(), offset: 0, fragment: None };
         for _ in 0..=MAX_EXTENSIONS {
             if !upper.protocol.is_extension() {
                 return Ok(upper);
@@ -166,11 +160,8 @@ impl Ipv6 {
             }
             if upper.protocol == IpProtocol::FRAGMENT {
                 let field = u16::from_be_bytes([high, low]);
-                let fragment = Fragment {
-                    offset: field & !7,
-                    more: field & 1 != 0,
-                    id: u32::from_be_bytes([a, b, c, d]),
-                };
+                let fragment =
+                    Fragment { offset: field & !7, more: field & 1 != 0, id: u32::from_be_bytes([a, b, c, d]) };
                 upper.fragment = Some(fragment);
             }
             upper.protocol = IpProtocol(next);
@@ -189,8 +180,7 @@ impl Header for Ipv6 {
     const NAME: &'static str = "ipv6";
     const BLANK: &'static [u8] = &[
         0x60, 0, 0, 0, 0, 0, 59, 64, // version 6, no next header, 64 hops
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ];
 
     #[inline]
@@ -199,10 +189,7 @@ impl Header for Ipv6 {
         if bytes[0] >> 4 != 6 {
             return Err(Self::malformed(Why::Kind));
         }
-        Ok(Extent {
-            header,
-            total: header + usize::from(u16::from_be_bytes([bytes[4], bytes[5]])),
-        })
+        Ok(Extent { header, total: header + usize::from(u16::from_be_bytes([bytes[4], bytes[5]])) })
     }
 
     #[inline]
@@ -233,21 +220,11 @@ mod tests {
     #[test]
     fn reads_a_packet() {
         let (ip, payload) = Ipv6::parse(&PACKET).unwrap();
-        assert_eq!(
-            (ip.traffic_class(), ip.flow_label(), ip.hop_limit()),
-            (0xe0, 0x12345, 1)
-        );
+        assert_eq!((ip.traffic_class(), ip.flow_label(), ip.hop_limit()), (0xe0, 0x12345, 1));
         assert_eq!(ip.dst(), "ff02::16".parse::<Ipv6Addr>().unwrap());
         let upper = ip.upper_layer(payload).unwrap();
         assert_eq!((upper.protocol, upper.offset), (IpProtocol::UDP, 16));
-        assert_eq!(
-            upper.fragment,
-            Some(Fragment {
-                offset: 0,
-                more: true,
-                id: 0x1234
-            })
-        );
+        assert_eq!(upper.fragment, Some(Fragment { offset: 0, more: true, id: 0x1234 }));
         assert!(upper.has_transport_header());
     }
 
@@ -257,10 +234,7 @@ mod tests {
         (bytes[48], bytes[51]) = (60, 0x10);
         let (ip, payload) = Ipv6::parse(&bytes).unwrap();
         let upper = ip.upper_layer(payload).unwrap();
-        assert_eq!(
-            (upper.protocol, upper.offset),
-            (IpProtocol::DESTINATION, 16)
-        );
+        assert_eq!((upper.protocol, upper.offset), (IpProtocol::DESTINATION, 16));
         assert!(!upper.has_transport_header());
     }
 

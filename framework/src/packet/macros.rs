@@ -58,3 +58,20 @@ macro_rules! code {
         }
     };
 }
+
+/// Lets a [`code!`] be the type of a field: `code_field!(Name in FieldType)`.
+macro_rules! code_field {
+    ($($name:ident in $field:ty),+) => {$(
+        impl $crate::packet::wire::Wire<$name> for $field {
+            #[inline]
+            fn read(&self) -> $name {
+                $name($crate::packet::wire::Wire::read(self))
+            }
+
+            #[inline]
+            fn write(&mut self, value: $name) {
+                $crate::packet::wire::Wire::write(self, value.0);
+            }
+        }
+    )+};
+}

@@ -38,32 +38,51 @@ mod macros;
 #[macro_use]
 mod testing;
 
+pub mod aoe;
 pub mod arp;
 pub mod checksum;
+pub mod dcbx;
 pub mod ethernet;
+pub mod fcoe;
+pub mod fip;
 pub mod icmp;
 pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod iscsi;
+pub mod lldp;
 pub mod mac;
+pub mod ndp;
+pub mod nvme_tcp;
+pub mod pfc;
+pub mod roce;
 pub mod tcp;
 pub mod udp;
 pub mod vlan;
+pub mod vxlan;
 mod wire;
 
+pub use aoe::Aoe;
 pub use arp::Arp;
 pub use checksum::PseudoHeader;
 pub use ethernet::{EtherType, Ethernet};
+pub use fcoe::{FcFrame, Fcoe};
+pub use fip::Fip;
 pub use icmp::Icmp;
 pub use icmpv6::Icmpv6;
 pub use ip::IpProtocol;
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
+pub use iscsi::Iscsi;
 pub use mac::MacAddr;
+pub use nvme_tcp::NvmeTcp;
+pub use pfc::{Pause, Pfc};
+pub use roce::Bth;
 pub use tcp::{Tcp, TcpFlags};
 pub use udp::Udp;
 pub use vlan::{Layer2, Tci, Vlan, VlanTag};
+pub use vxlan::Vxlan;
 
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -146,7 +165,8 @@ pub trait Header: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when `bytes` is too short for the header or too long for its length field.
+    /// [`Malformed`] when `bytes` is too short for the header, or what follows it is of a length that its length field
+    /// cannot express.
     #[inline]
     fn place(bytes: &mut [u8]) -> Result<(&mut Self, &mut [u8]), Malformed> {
         let Some((front, payload)) = bytes.split_at_mut_checked(Self::BLANK.len()) else {
@@ -161,10 +181,7 @@ pub trait Header: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned {
     /// The error of this header for the reason `why`.
     #[inline]
     fn malformed(why: Why) -> Malformed {
-        Malformed {
-            header: Self::NAME,
-            why,
-        }
+        Malformed { header: Self::NAME, why }
     }
 
     #[doc(hidden)]
@@ -220,15 +237,9 @@ impl Extent {
     #[inline]
     pub const fn fixed<H: Header>(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() < size_of::<H>() {
-            return Err(Malformed {
-                header: H::NAME,
-                why: Why::Truncated,
-            });
+            return Err(Malformed { header: H::NAME, why: Why::Truncated });
         }
-        Ok(Self {
-            header: size_of::<H>(),
-            total: bytes.len(),
-        })
+        Ok(Self { header: size_of::<H>(), total: bytes.len() })
     }
 }
 
@@ -272,10 +283,7 @@ mod tests {
     #[test]
     fn errors_name_header_and_reason() {
         let error = Ethernet::parse(&[0; 13]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "malformed ethernet: fewer bytes than it needs"
-        );
+        assert_eq!(error.to_string(), "malformed ethernet: fewer bytes than it needs");
     }
 
     #[test]

@@ -20,7 +20,6 @@
 //! # Ok::<(), iogate::packet::Malformed>(())
 //! ```
 
-use super::wire::Wire;
 use super::{Extent, Header, Malformed, Why};
 use core::fmt;
 use core::ops::{BitOr, BitOrAssign};
@@ -78,9 +77,7 @@ impl BitOrAssign for TcpFlags {
 
 impl fmt::Debug for TcpFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"]
-            .iter()
-            .enumerate();
+        let mut names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"].iter().enumerate();
         let mut first = true;
         names.try_for_each(|(bit, name)| {
             if self.0 & 1 << bit == 0 {
@@ -93,17 +90,7 @@ impl fmt::Debug for TcpFlags {
     }
 }
 
-impl Wire<TcpFlags> for u8 {
-    #[inline]
-    fn read(&self) -> TcpFlags {
-        TcpFlags(*self)
-    }
-
-    #[inline]
-    fn write(&mut self, value: TcpFlags) {
-        *self = value.0;
-    }
-}
+code_field!(TcpFlags in u8);
 
 /// A TCP header with its options. 20 to 60 bytes.
 #[repr(C)]
@@ -152,9 +139,7 @@ impl Tcp {
     #[inline]
     #[must_use]
     pub fn options(&self) -> TcpOptions<'_> {
-        TcpOptions {
-            rest: &self.options,
-        }
+        TcpOptions { rest: &self.options }
     }
 
     /// The options as they stand, for writing in place. Their length cannot change.
@@ -168,9 +153,7 @@ debug_fields!(Tcp: src_port, dst_port, sequence, acknowledgment, header_len, fla
 
 impl Header for Tcp {
     const NAME: &'static str = "tcp";
-    const BLANK: &'static [u8] = &[
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    const BLANK: &'static [u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0];
 
     #[inline]
     fn extent(bytes: &[u8]) -> Result<Extent, Malformed> {
@@ -181,10 +164,7 @@ impl Header for Tcp {
         if header < MIN_LEN || header > bytes.len() {
             return Err(Self::malformed(Why::HeaderLength));
         }
-        Ok(Extent {
-            header,
-            total: bytes.len(),
-        })
+        Ok(Extent { header, total: bytes.len() })
     }
 }
 
@@ -259,8 +239,8 @@ mod tests {
     use proptest::prelude::*;
 
     const SYN: [u8; 42] = [
-        0xc5, 0x1e, 0x0c, 0xbc, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 0xa0, 0xc2, 0xfa, 0xf0, 0x12,
-        0x34, 0, 0, // header
+        0xc5, 0x1e, 0x0c, 0xbc, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0, 0xa0, 0xc2, 0xfa, 0xf0, 0x12, 0x34, 0,
+        0, // header
         2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 0, 5, 0, 0, 0, 0, 1, 3, 3, 7, // options
         0xaa, 0xbb,
     ];
@@ -270,15 +250,9 @@ mod tests {
     #[test]
     fn reads_a_syn() {
         let (tcp, payload) = Tcp::parse(&SYN).unwrap();
-        assert_eq!(
-            (tcp.dst_port(), tcp.sequence(), tcp.header_len()),
-            (3260, 0x11223344, 40)
-        );
+        assert_eq!((tcp.dst_port(), tcp.sequence(), tcp.header_len()), (3260, 0x11223344, 40));
         assert_eq!(format!("{:?}", tcp.flags()), "SYN|ECE|CWR");
-        assert!(
-            tcp.flags().contains(TcpFlags::SYN)
-                && !tcp.flags().contains(TcpFlags::SYN | TcpFlags::ACK)
-        );
+        assert!(tcp.flags().contains(TcpFlags::SYN) && !tcp.flags().contains(TcpFlags::SYN | TcpFlags::ACK));
         let options: Result<Vec<_>, _> = tcp.options().collect();
         assert_eq!(
             options.unwrap(),
@@ -298,17 +272,8 @@ mod tests {
             let found: Vec<_> = TcpOptions { rest: &bad }.collect();
             assert_eq!(found, [Err(Tcp::malformed(Why::Item))], "{bad:?}");
         }
-        let other: Vec<_> = TcpOptions {
-            rest: &[2, 3, 9, 0],
-        }
-        .collect();
-        assert_eq!(
-            other,
-            [Ok(TcpOption::Other {
-                kind: 2,
-                data: &[9]
-            })]
-        );
+        let other: Vec<_> = TcpOptions { rest: &[2, 3, 9, 0] }.collect();
+        assert_eq!(other, [Ok(TcpOption::Other { kind: 2, data: &[9] })]);
     }
 
     #[test]

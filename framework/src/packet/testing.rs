@@ -14,14 +14,10 @@ pub(super) fn exercise<H: Header + Debug + ?Sized>(bytes: &[u8]) {
     if let Ok((header, payload)) = front {
         assert!(header.as_bytes().len() + payload.len() <= bytes.len());
     }
-    assert!(
-        whole.is_err() || front.is_ok(),
-        "a whole packet has a front"
-    );
+    assert!(whole.is_err() || front.is_ok(), "a whole packet has a front");
 
     let mut copy = bytes.to_vec();
-    let again =
-        H::parse_mut(&mut copy).map(|(header, payload)| (format!("{header:?}"), payload.len()));
+    let again = H::parse_mut(&mut copy).map(|(header, payload)| (format!("{header:?}"), payload.len()));
     assert_eq!(whole, again, "both ways of parsing agree");
     if H::place(&mut copy).is_ok() {
         assert!(H::parse(&copy).is_ok(), "what was placed parses");

@@ -29,10 +29,7 @@ pub struct Udp {
     checksum: U16,
 }
 
-#[allow(
-    clippy::len_without_is_empty,
-    reason = "the length of a datagram is never 0"
-)]
+#[allow(clippy::len_without_is_empty, reason = "the length of a datagram is never 0")]
 impl Udp {
     fields! {
         /// Source port; 0 when no answer is expected.

@@ -76,13 +76,7 @@ impl Tci {
 
 impl fmt::Debug for Tci {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "vid {} pcp {} dei {}",
-            self.vid(),
-            self.pcp(),
-            u8::from(self.dei())
-        )
+        write!(f, "vid {} pcp {} dei {}", self.vid(), self.pcp(), u8::from(self.dei()))
     }
 }
 
@@ -157,21 +151,11 @@ impl Layer2 {
                 break;
             }
             let (vlan, behind) = Vlan::parse(rest)?;
-            *tag = Some(VlanTag {
-                tpid: ether_type,
-                tci: vlan.tci(),
-            });
+            *tag = Some(VlanTag { tpid: ether_type, tci: vlan.tci() });
             (ether_type, rest) = (vlan.ether_type(), behind);
         }
         let [outer, inner] = tags;
-        Ok(Self {
-            dst: eth.dst(),
-            src: eth.src(),
-            outer,
-            inner,
-            ether_type,
-            offset: frame.len() - rest.len(),
-        })
+        Ok(Self { dst: eth.dst(), src: eth.src(), outer, inner, ether_type, offset: frame.len() - rest.len() })
     }
 }
 
@@ -223,25 +207,10 @@ mod tests {
     #[test]
     fn walks_two_tags() {
         let l2 = Layer2::parse(&QINQ).unwrap();
-        assert_eq!(
-            l2.outer,
-            Some(VlanTag {
-                tpid: EtherType::SERVICE_VLAN,
-                tci: Tci::new(100, 5, false)
-            })
-        );
-        assert_eq!(
-            l2.inner,
-            Some(VlanTag {
-                tpid: EtherType::VLAN,
-                tci: Tci::new(200, 0, true)
-            })
-        );
+        assert_eq!(l2.outer, Some(VlanTag { tpid: EtherType::SERVICE_VLAN, tci: Tci::new(100, 5, false) }));
+        assert_eq!(l2.inner, Some(VlanTag { tpid: EtherType::VLAN, tci: Tci::new(200, 0, true) }));
         assert_eq!((l2.ether_type, l2.offset), (EtherType::IPV4, 22));
-        assert_eq!(
-            format!("{:?}", l2.inner.unwrap().tci),
-            "vid 200 pcp 0 dei 1"
-        );
+        assert_eq!(format!("{:?}", l2.inner.unwrap().tci), "vid 200 pcp 0 dei 1");
     }
 
     #[test]
@@ -255,10 +224,7 @@ mod tests {
     #[test]
     fn a_tag_cut_off_is_malformed() {
         for len in 14..22 {
-            assert_eq!(
-                Layer2::parse(&QINQ[..len]).unwrap_err(),
-                Vlan::malformed(Why::Truncated)
-            );
+            assert_eq!(Layer2::parse(&QINQ[..len]).unwrap_err(), Vlan::malformed(Why::Truncated));
         }
     }
 

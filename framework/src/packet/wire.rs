@@ -1,10 +1,11 @@
-//! How the types of the API lie on the wire.
+//! How the types of the API stand on the wire.
 
 use super::{EtherType, IpProtocol, MacAddr, Tci};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use zerocopy::big_endian::{U16, U32, U64};
+use zerocopy::little_endian;
 
-/// A field that holds a `T` in network byte order.
+/// A field that holds a `T`, in the byte order of the field's type.
 pub(super) trait Wire<T> {
     fn read(&self) -> T;
     fn write(&mut self, value: T);
@@ -42,5 +43,8 @@ wire! {
     };
     [u8; 4] => Ipv4Addr: |f| Ipv4Addr::from(f), |v| v.octets();
     [u8; 16] => Ipv6Addr: |f| Ipv6Addr::from(f), |v| v.octets();
+    little_endian::U16 => u16: |f| f.get(), |v| little_endian::U16::new(v);
+    little_endian::U32 => u32: |f| f.get(), |v| little_endian::U32::new(v);
+    little_endian::U64 => u64: |f| f.get(), |v| little_endian::U64::new(v);
     MacAddr => MacAddr: |f| f, |v| v;
 }
