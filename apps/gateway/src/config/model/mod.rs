@@ -17,7 +17,7 @@ pub use names::{AdapterId, ClassId, Fabric, GroupId, LinkId, Name, NetworkId, Si
 pub use traffic::{Class, PortRange, Protocol, ProtocolSet, Scope, Selector};
 
 /// A whole gateway, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The gateway itself.
     pub gateway: Gateway,
@@ -191,7 +191,7 @@ pub struct QueueRef {
 }
 
 /// A server's attachment: `[[link]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Its name.
     pub name: Name,
@@ -206,7 +206,7 @@ pub struct Link {
 }
 
 /// A port toward the network or storage: `[[uplink]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {
     /// Its name.
     pub name: Name,

@@ -9,7 +9,7 @@ macro_rules! ids {
         pub struct $name(pub(in crate::config) u16);
 
         impl $name {
-            /// Position in the vector of [`Config`] that it belongs to.
+            /// Position in the vector of [`Config`](super::Config) that it belongs to.
             pub const fn index(self) -> usize {
                 self.0 as usize
             }
@@ -18,17 +18,17 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Index into [`Config::links`].
+    /// Index into [`Config::links`](super::Config::links).
     LinkId,
-    /// Index into [`Config::uplinks`].
+    /// Index into [`Config::uplinks`](super::Config::uplinks).
     UplinkId,
-    /// Index into [`Config::groups`].
+    /// Index into [`Config::groups`](super::Config::groups).
     GroupId,
-    /// Index into [`Config::networks`].
+    /// Index into [`Config::networks`](super::Config::networks).
     NetworkId,
-    /// Index into [`Config::classes`]; a lower id is tried first.
+    /// Index into [`Config::classes`](super::Config::classes); a lower id is tried first.
     ClassId,
-    /// Index into [`Config::adapters`].
+    /// Index into [`Config::adapters`](super::Config::adapters).
     AdapterId,
 }
 

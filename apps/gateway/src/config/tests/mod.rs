@@ -107,6 +107,19 @@ fn fcoe_brings_fip_and_no_protocol_brings_all() {
 }
 
 #[test]
+fn a_storage_group_of_one_fabric_gives_it_to_its_networks() {
+    let text = BASE
+        .replace("fabric = \"B\"", "fabric = \"A\"")
+        .replace("mode = \"dual-fabric\"", "")
+        .replace("uplink = \"san\"\nfabric = \"A\"", "uplink = \"san\"")
+        .replacen("vlan = 300", "vlan = 301", 1);
+    let config = check(&text).unwrap();
+    let fabrics: Vec<_> = config.networks.iter().map(|n| n.fabric).collect();
+    assert_eq!(fabrics, [None, None, Some(Fabric::A), Some(Fabric::A)]);
+    assert_eq!(config.groups[1].members().count(), 2);
+}
+
+#[test]
 fn all_problems_come_at_once_in_the_order_of_the_file() {
     let text = changed("vlan = 110", "vlan = 4095").replace("core = 2", "core = -1").replace("\"s2.a\"", "\"S2\"");
     assert_eq!(
