@@ -1,9 +1,8 @@
 //! Configuration: TOML text in, a checked [`Config`] out, or everything that is wrong with the file at once.
 //!
-//! [`load`] reads the file; `read` turns TOML into values without stopping at the first error; `raw` reads each object for
-//! itself; `classes` and `check` hold the rules between objects; [`model`] is what comes out and what the rest of the gateway
-//! works with. A new kind of object is a struct in `model`, a reader in `raw`
-//! and its rules in `check`.
+//! [`load`] reads the file; `read` turns TOML into values without stopping at the first error; `raw` reads each object
+//! for itself; `classes` and `check` hold the rules between objects; [`model`] is what comes out and what the rest of
+//! the gateway works with. A new kind of object is a struct in `model`, a reader in `raw` and its rules in `check`.
 //!
 //! ```
 //! use std::path::Path;

@@ -111,7 +111,8 @@ pub(super) fn suggestion<'a>(
     }
 }
 
-/// Number of characters to insert, remove or replace to make one text the other; `None` for texts that are too long to bother.
+/// Number of characters to insert, remove or replace to make one text the other; `None` for texts that are too long to
+/// bother.
 fn distance(a: &str, b: &str) -> Option<usize> {
     const LONGEST: usize = 48;
     if a.len() > LONGEST || b.len() > LONGEST {

@@ -1,5 +1,5 @@
-//! Reads parsed TOML without stopping at the first error: a value of the wrong type or out of range is reported and passed over,
-//! and every table reports the keys that nobody asked it for.
+//! Reads parsed TOML without stopping at the first error: a value of the wrong type or out of range is reported and
+//! passed over, and every table reports the keys that nobody asked it for.
 
 use std::cell::RefCell;
 use std::fmt::{self, Display};

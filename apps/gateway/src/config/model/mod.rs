@@ -1,7 +1,7 @@
 //! The checked model: what a configuration file means once every rule has been checked.
 //!
-//! Names are resolved to ids, which index the vectors of [`Config`]; an id made by this module is always in range for the
-//! configuration it came from. Objects keep the order of the file.
+//! Names are resolved to ids, which index the vectors of [`Config`]; an id made by this module is always in range for
+//! the configuration it came from. Objects keep the order of the file.
 
 mod names;
 mod traffic;
@@ -77,7 +77,8 @@ impl Config {
         (0u16..).map(AdapterId).zip(&self.adapters)
     }
 
-    /// The uplinks a network may use, the preferred one first: those of its group, or in a dual-fabric group the one of its fabric.
+    /// The uplinks a network may use, the preferred one first: those of its group, or in a dual-fabric group the one
+    /// of its fabric.
     pub fn uplinks_of(&self, network: NetworkId) -> &[UplinkId] {
         let network = self.network(network);
         match &self.group(network.group).mode {
@@ -254,7 +255,8 @@ pub enum GroupMode {
         /// What happens when a preferred member comes back.
         failback: Failback,
     },
-    /// Each network uses the one member of its fabric; the server's multipath fails over. Storage only. At least one of the two is there.
+    /// Each network uses the one member of its fabric; the server's multipath fails over. Storage only. At least one
+    /// of the two is there.
     DualFabric {
         /// The member of fabric A.
         a: Option<UplinkId>,
@@ -289,7 +291,8 @@ pub struct Network {
     pub mtu: u16,
 }
 
-/// A virtual adapter of a server: `[[vnic]]` or `[[vhba]]`. A frame from its link is its own when tag and source MAC are.
+/// A virtual adapter of a server: `[[vnic]]` or `[[vhba]]`. A frame from its link is its own when tag and source MAC
+/// are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
     /// Its name.
@@ -341,7 +344,8 @@ pub struct Attachment {
     pub network: NetworkId,
 }
 
-/// Which sender addresses inside a frame are checked: `antispoof` of `[[policy]]`. MAC and VLAN always are, since they say whose frame it is.
+/// Which sender addresses inside a frame are checked: `antispoof` of `[[policy]]`. MAC and VLAN always are, since they
+/// say whose frame it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AntiSpoof {
     /// ARP: the sender's hardware address must be the adapter's, the sender's IP one of `ips` if there are any.

@@ -206,7 +206,8 @@ proptest! {
         let _ = check(&text.into_iter().collect::<String>());
     }
 
-    /// Whole lines swapped, dropped or doubled leave most of the file sound, so that the rules between objects are reached.
+    /// Whole lines swapped, dropped or doubled leave most of the file sound, so that the rules between objects are
+    /// reached.
     #[test]
     fn no_shuffled_lines_panic(edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..3u8), 1..8)) {
         let mut lines: Vec<&str> = BASE.lines().collect();
