@@ -72,6 +72,31 @@ impl Config {
         &self.adapters[id.index()]
     }
 
+    /// All links with their ids.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        (0u16..).map(LinkId).zip(&self.links)
+    }
+
+    /// All uplinks with their ids.
+    pub fn uplinks(&self) -> impl Iterator<Item = (UplinkId, &Uplink)> {
+        (0u16..).map(UplinkId).zip(&self.uplinks)
+    }
+
+    /// All groups with their ids.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, &UplinkGroup)> {
+        (0u16..).map(GroupId).zip(&self.groups)
+    }
+
+    /// All networks with their ids.
+    pub fn networks(&self) -> impl Iterator<Item = (NetworkId, &Network)> {
+        (0u16..).map(NetworkId).zip(&self.networks)
+    }
+
+    /// All classes with their ids.
+    pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        (0u16..).map(ClassId).zip(&self.classes)
+    }
+
     /// All adapters with their ids.
     pub fn adapters(&self) -> impl Iterator<Item = (AdapterId, &Adapter)> {
         (0u16..).map(AdapterId).zip(&self.adapters)
@@ -93,11 +118,8 @@ impl Config {
 
     /// Every port, links first, with its name, what opens it and its number of RX queues.
     pub fn ports(&self) -> impl Iterator<Item = (PortRef, &Name, &PortSpec, u16)> {
-        let links = (0u16..).map(|i| PortRef::Link(LinkId(i))).zip(&self.links);
-        let uplinks = (0u16..).map(|i| PortRef::Uplink(UplinkId(i))).zip(&self.uplinks);
-        links
-            .map(|(id, l)| (id, &l.name, &l.port, l.queues))
-            .chain(uplinks.map(|(id, u)| (id, &u.name, &u.port, u.queues)))
+        let links = self.links().map(|(id, l)| (PortRef::Link(id), &l.name, &l.port, l.queues));
+        links.chain(self.uplinks().map(|(id, u)| (PortRef::Uplink(id), &u.name, &u.port, u.queues)))
     }
 }
 
