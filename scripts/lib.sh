@@ -14,11 +14,10 @@ warn() { printf '%s: warning: %s\n' "${0##*/}" "$*" >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 # Starts the calling script again through sudo when it is not root.
-# The caller's PATH and Cargo homes stay, so that its Rust toolchain is found.
 need_root() {
   [ "$(id -u)" = 0 ] && return
   command -v sudo >/dev/null || die "run me as root (there is no sudo here)"
-  exec sudo --preserve-env=CARGO_HOME,RUSTUP_HOME,IOGATE_BIN,IOGATE_ROOTS env "PATH=$PATH" "HOME=$HOME" "$0" "$@"
+  exec sudo --preserve-env=CARGO_HOME,RUSTUP_HOME,CARGO_TARGET_DIR,IOGATE_BIN,IOGATE_ROOTS "$0" "$@"
 }
 
 # Fails early, with the way out, when a program is missing.
@@ -29,8 +28,13 @@ need() {
   done
 }
 
-need_cargo() {
-  command -v cargo >/dev/null || die "no cargo in PATH: install Rust with rustup, or run through sudo with your PATH"
+# Makes cargo reachable, also under sudo, where it is the calling user's.
+use_toolchain() {
+  local home
+  if ! command -v cargo >/dev/null && [ -n "${SUDO_USER-}" ]; then
+    home=$(getent passwd "$SUDO_USER" | cut -d: -f6)
+    export CARGO_HOME=${CARGO_HOME:-$home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$home/.rustup}
+    PATH=$CARGO_HOME/bin:$PATH
+  fi
+  command -v cargo >/dev/null || die "no cargo in PATH: install Rust with rustup (https://rustup.rs) first"
 }
-
-installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
