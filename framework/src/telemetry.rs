@@ -127,7 +127,8 @@ pub struct StageStats {
 const SAMPLE_EVERY: u64 = 64;
 
 impl StageStats {
-    pub(crate) fn new(name: &str) -> Self {
+    /// For a stage of this name.
+    pub fn new(name: &str) -> Self {
         StageStats {
             name: name.to_owned(),
             calls: Counter::default(),
@@ -139,7 +140,7 @@ impl StageStats {
 
     /// Runs `work` on `packets` packets, counted and, once in 64 calls, timed.
     #[inline]
-    pub(crate) fn measure(&self, packets: usize, work: impl FnOnce()) {
+    pub fn measure(&self, packets: usize, work: impl FnOnce()) {
         let calls = self.calls.get();
         self.calls.add(1);
         self.packets.add(packets as u64);

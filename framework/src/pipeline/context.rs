@@ -79,6 +79,12 @@ impl Context {
         self.discard(packet);
     }
 
+    /// Counts `packets` packets of `bytes` each that a stage said it generated, or took out of its
+    /// batch, and that are gone already.
+    pub fn lost(&mut self, packets: u64, bytes: usize, reason: DropReason) {
+        self.sources[self.source].drops.add_many(reason, packets, bytes);
+    }
+
     /// Drops the packets for which `decide` returns a reason; the others stay, in order.
     #[inline]
     pub fn drop_if<M: Copy + Default>(

@@ -62,6 +62,10 @@ impl DropCounters {
         self.0[usize::from(reason.0) % REASONS].add(bytes);
     }
 
+    pub(crate) fn add_many(&self, reason: DropReason, packets: u64, bytes: usize) {
+        self.0[usize::from(reason.0) % REASONS].add_many(packets, packets * bytes as u64);
+    }
+
     /// Packets dropped for this reason.
     pub fn packets(&self, reason: DropReason) -> u64 {
         self.0[usize::from(reason.0) % REASONS].packets()

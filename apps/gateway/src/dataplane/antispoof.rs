@@ -1,0 +1,108 @@
+//! Whether the addresses that a frame claims inside are the adapter's.
+
+use super::drop;
+use super::frame::{Meta, Payload};
+use super::tables::Attachment;
+use iogate::packet::icmpv6::Icmpv6Type;
+use iogate::packet::ndp::{NdpOption, NeighborAdvertisement, NeighborSolicitation, Redirect, options};
+use iogate::packet::ndp::{RouterAdvertisement, RouterSolicitation};
+use iogate::packet::{Arp, Header, Icmpv6, Ipv4, Ipv6, MacAddr};
+use iogate::pipeline::DropReason;
+use std::net::IpAddr;
+
+/// Checks a frame that came from `owner`.
+#[inline]
+pub(super) fn check(frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
+    let from = |offset: usize| frame.get(offset..).unwrap_or_default();
+    let above = from(usize::from(meta.offset));
+    let spoof = &owner.antispoof;
+    match meta.payload {
+        Payload::Other => None,
+        Payload::Arp if spoof.arp => arp(above, owner),
+        Payload::Arp => None,
+        Payload::Ipv4 if spoof.ip => ipv4(above, owner),
+        Payload::Ipv4 => None,
+        Payload::Ipv6 | Payload::Icmpv6 => {
+            let spoofed_ip = if spoof.ip { ipv6(above, owner) } else { None };
+            let is_nd = spoof.nd && meta.payload == Payload::Icmpv6;
+            spoofed_ip
+                .or_else(|| if is_nd { neighbour(from(usize::from(meta.upper)), meta, above, owner) } else { None })
+        }
+    }
+}
+
+impl Attachment {
+    /// Whether the adapter may use an address: one of its own, any when it has no list.
+    #[inline]
+    fn may_use(&self, address: impl Into<IpAddr>) -> bool {
+        self.ips.is_empty() || self.ips.contains(&address.into())
+    }
+}
+
+fn arp(bytes: &[u8], owner: &Attachment) -> Option<DropReason> {
+    let Ok((arp, _)) = Arp::parse(bytes) else { return Some(drop::MALFORMED) };
+    // A probe asks before it has an address (RFC 5227, section 2.1.1).
+    let ip = arp.sender_ip();
+    let honest = arp.sender_mac() == owner.mac && (ip.is_unspecified() || owner.may_use(ip));
+    (!honest).then_some(drop::SPOOFED_ARP)
+}
+
+fn ipv4(bytes: &[u8], owner: &Attachment) -> Option<DropReason> {
+    let Ok((ip, _)) = Ipv4::parse_front(bytes) else { return Some(drop::MALFORMED) };
+    // A DHCP client asks before it has an address (RFC 2131, section 4.1).
+    let honest = ip.src().is_unspecified() || owner.may_use(ip.src());
+    (!honest).then_some(drop::SPOOFED_IP)
+}
+
+fn ipv6(bytes: &[u8], owner: &Attachment) -> Option<DropReason> {
+    let Ok((ip, _)) = Ipv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
+    // Every interface has a link-local address, which lists seldom name.
+    let own = ip.src().is_unspecified() || ip.src().is_unicast_link_local();
+    (!own && !owner.may_use(ip.src())).then_some(drop::SPOOFED_IP)
+}
+
+/// Neighbour discovery (RFC 4861): every link-layer address in it must be the adapter's, and so must
+/// the address that an advertisement is about.
+fn neighbour(bytes: &[u8], meta: &Meta, above: &[u8], owner: &Attachment) -> Option<DropReason> {
+    if meta.later_fragment {
+        // What it is the rest of cannot be seen, and discovery is never fragmented (RFC 6980).
+        return Some(drop::SPOOFED_ND);
+    }
+    let Ok((icmp, _)) = Icmpv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
+    let own = |mac: MacAddr| mac == owner.mac;
+    let may_claim = |address: std::net::Ipv6Addr| address.is_unicast_link_local() || owner.may_use(address);
+    let honest = match icmp.kind() {
+        Icmpv6Type::ROUTER_SOLICITATION => {
+            RouterSolicitation::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
+        }
+        Icmpv6Type::ROUTER_ADVERTISEMENT => {
+            RouterAdvertisement::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
+        }
+        Icmpv6Type::NEIGHBOR_SOLICITATION => NeighborSolicitation::parse_front(bytes).ok().map(|(_, rest)| {
+            let source =
+                Ipv6::parse_front(above).map_or(false, |(ip, _)| ip.src().is_unspecified() || may_claim(ip.src()));
+            source && addresses(rest, own)
+        }),
+        Icmpv6Type::NEIGHBOR_ADVERTISEMENT => NeighborAdvertisement::parse_front(bytes)
+            .ok()
+            .map(|(advertisement, rest)| may_claim(advertisement.target()) && addresses(rest, own)),
+        // A redirect names another station's address, as it must.
+        Icmpv6Type::REDIRECT => Redirect::parse_front(bytes).ok().map(|_| true),
+        _ => return None,
+    };
+    match honest {
+        Some(true) if !meta.fragment => None,
+        Some(_) => Some(drop::SPOOFED_ND),
+        None => Some(drop::MALFORMED),
+    }
+}
+
+/// Whether every link-layer address among the options is one's own.
+fn addresses(bytes: &[u8], own: impl Fn(MacAddr) -> bool) -> bool {
+    options(bytes).all(|option| match option {
+        Ok(NdpOption::SourceLinkLayer(mac) | NdpOption::TargetLinkLayer(mac)) => own(mac),
+        // One of a length that Ethernet does not have.
+        Ok(NdpOption::Other { kind: 1 | 2, .. }) | Err(_) => false,
+        Ok(_) => true,
+    })
+}

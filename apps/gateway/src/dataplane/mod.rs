@@ -1,0 +1,193 @@
+//! The data path: three stages, and the counters and tables they use.
+//!
+//! `classify` looks at each frame once ([`frame`]); `admit` finds out whose it is and whether it may
+//! pass; `forward` finds where it goes, sets the tag it has there and sends it. What they look up is
+//! in [`tables`], swapped whole between two batches; what they count is in [`counters`]; why they
+//! drop is in [`drop`].
+
+pub mod addresses;
+mod antispoof;
+mod classifier;
+pub mod counters;
+pub mod drop;
+mod forward;
+pub mod frame;
+pub mod tables;
+mod tag;
+
+pub use classifier::{Classifier, Verdict, protocol};
+pub use counters::{Counters, Direction};
+pub use tables::{Active, Ingress, Tables};
+
+use addresses::{Scope, UNTAGGED};
+use classifier::NO_PROTOCOL;
+use frame::Meta;
+use iogate::memory::{Batch, Mbuf};
+use iogate::packet::{Ethernet, Header, MacAddr};
+use iogate::pipeline::{Context, Description, DropReason, Outlet, Stage};
+use iogate::telemetry::StageStats;
+use std::sync::Arc;
+
+/// One worker's data path, as a pipeline stage.
+pub struct Switch {
+    path: Path,
+    stages: [Arc<StageStats>; 3],
+}
+
+/// What the three stages work with.
+struct Path {
+    tables: Arc<Tables>,
+    active: Arc<Active>,
+    /// By position of the polled queue.
+    ingress: Vec<Ingress>,
+    /// By port: links first, then uplinks.
+    outlets: Vec<Outlet>,
+    counters: Arc<Counters>,
+}
+
+impl Switch {
+    /// For the queues that a worker polls, in their order, and an outlet to every port.
+    pub fn new(tables: Arc<Tables>, active: Arc<Active>, ingress: Vec<Ingress>, outlets: Vec<Outlet>) -> Self {
+        let counters = Arc::new(Counters::new(tables.attachments.len(), tables.classifier.classes()));
+        let stages = ["classify", "admit", "forward"].map(|name| Arc::new(StageStats::new(name)));
+        Switch { path: Path { tables, active, ingress, outlets, counters }, stages }
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.path.counters
+    }
+
+    /// Uses other uplinks from now on; returns the choice before.
+    pub fn set_active(&mut self, active: Arc<Active>) -> Arc<Active> {
+        std::mem::replace(&mut self.path.active, active)
+    }
+}
+
+impl Path {
+    fn classify(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let classifier = &self.tables.classifier;
+        cx.drop_if(batch, |packet, meta| match Meta::of(packet.data(), packet.len(), classifier) {
+            Ok(found) => {
+                *meta = found;
+                None
+            }
+            Err(reason) => Some(reason),
+        });
+    }
+
+    fn admit(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+        match self.ingress[cx.source()] {
+            Ingress::Link(link) => cx.drop_if(batch, |packet, meta| {
+                let (_, src) = macs(packet);
+                let reason = self.from_link(link, src, packet.data(), packet.len(), meta);
+                if reason.is_some() && meta.attachment != NO_ATTACHMENT {
+                    self.counters.count_drop(meta.attachment);
+                }
+                reason
+            }),
+            Ingress::Uplink(uplink) => cx.drop_if(batch, |packet, meta| self.from_uplink(uplink, packet, meta)),
+        }
+    }
+
+    #[inline]
+    fn from_link(&self, link: usize, src: MacAddr, frame: &[u8], len: usize, meta: &mut Meta) -> Option<DropReason> {
+        meta.attachment = NO_ATTACHMENT;
+        let Some(number) = self.tables.addresses.find(Scope::link(link), meta.vlan, src) else {
+            let known = self.tables.link_has_vlan(link, meta.vlan);
+            return Some(if known { drop::UNKNOWN_SOURCE } else { drop::UNKNOWN_VLAN });
+        };
+        let owner = self.tables.attachment(number);
+        (meta.attachment, meta.network) = (number, owner.network);
+        if !owner.up {
+            return Some(drop::ADAPTER_DOWN);
+        }
+        if owner.checked {
+            if let Some(reason) = antispoof::check(frame, meta, owner) {
+                return Some(reason);
+            }
+        }
+        self.wrong_side(meta, owner.network, len).or_else(|| wrong_protocol(meta, owner))
+    }
+
+    #[inline]
+    fn from_uplink(&self, uplink: usize, packet: &Mbuf, meta: &mut Meta) -> Option<DropReason> {
+        let number = self.tables.uplink_network(uplink, meta.vlan);
+        if number == tables::NO_NETWORK {
+            let other = self.tables.is_other_fabric(uplink, meta.vlan);
+            return Some(if other { drop::WRONG_FABRIC } else { drop::UNKNOWN_VLAN });
+        }
+        (meta.network, meta.attachment) = (number, NO_ATTACHMENT);
+        let (dst, src) = macs(packet);
+        let scope = Scope::network(usize::from(number));
+        if self.tables.addresses.find(scope, UNTAGGED, src).is_some() {
+            return Some(drop::DEJA_VU);
+        }
+        if dst.is_multicast() && usize::from(self.active.0[usize::from(number)]) != uplink {
+            return Some(drop::STANDBY_UPLINK);
+        }
+        self.wrong_side(meta, number, packet.len())
+    }
+
+    /// What a network carries decides what may be on it, whichever way it goes.
+    #[inline]
+    fn wrong_side(&self, meta: &Meta, network: u16, len: usize) -> Option<DropReason> {
+        let network = &self.tables.networks[usize::from(network)];
+        if len > usize::from(network.mtu) {
+            return Some(drop::TOO_BIG);
+        }
+        // The rest of a packet whose first piece was held to the rule, and is useless without it.
+        if meta.later_fragment || self.tables.classifier.allows(meta.class, network.side) {
+            return None;
+        }
+        Some(match network.side {
+            crate::config::model::Side::Network => drop::STORAGE_ON_NETWORK,
+            crate::config::model::Side::Storage => drop::NETWORK_ON_STORAGE,
+        })
+    }
+}
+
+/// From an uplink, or of nobody known.
+const NO_ATTACHMENT: u32 = u32::MAX;
+
+#[inline]
+fn wrong_protocol(meta: &Meta, adapter: &tables::Attachment) -> Option<DropReason> {
+    if meta.protocol == NO_PROTOCOL {
+        return None;
+    }
+    let allowed = protocol(meta.protocol).is_none_or(|protocol| adapter.protocols.contains(protocol));
+    (!allowed).then_some(drop::WRONG_PROTOCOL)
+}
+
+/// Destination and source of a frame that was looked at already.
+#[inline]
+fn macs(packet: &Mbuf) -> (MacAddr, MacAddr) {
+    Ethernet::parse(packet.data())
+        .map_or((MacAddr::ZERO, MacAddr::ZERO), |(ethernet, _)| (ethernet.dst(), ethernet.src()))
+}
+
+impl Stage<Meta> for Switch {
+    fn run(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let (path, [classify, admit, forward]) = (&mut self.path, &self.stages);
+        classify.measure(batch.len(), || path.classify(batch, cx));
+        if !batch.is_empty() {
+            admit.measure(batch.len(), || path.admit(batch, cx));
+        }
+        if !batch.is_empty() {
+            forward.measure(batch.len(), || path.forward(batch, cx));
+        }
+    }
+
+    fn flush(&mut self, _cx: &mut Context) {
+        self.path.outlets.iter_mut().for_each(Outlet::flush);
+    }
+
+    fn finish(&mut self) {
+        self.path.outlets.iter_mut().for_each(Outlet::finish);
+    }
+
+    fn describe(&self, description: &mut Description) {
+        description.stages.extend(self.stages.iter().cloned());
+        description.outlets.extend(self.path.outlets.iter().map(|outlet| outlet.counters().clone()));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the data path looks things up in: made from the configuration, never changed, swapped whole.
+
+use super::addresses::{Addresses, Scope, UNTAGGED};
+use super::classifier::Classifier;
+use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, ProtocolSet, Side, UplinkId};
+use iogate::packet::MacAddr;
+use std::net::IpAddr;
+
+/// Where packets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingress {
+    /// The link with this index.
+    Link(usize),
+    /// The uplink with this index.
+    Uplink(usize),
+}
+
+/// One network of one adapter, with the tag it has on the link.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    /// The adapter's index.
+    pub adapter: u16,
+    /// The network's index.
+    pub network: u16,
+    /// Where its frames go out.
+    pub outlet: u16,
+    /// Its tag on the link, or [`UNTAGGED`].
+    pub vlan: u16,
+    /// Its address.
+    pub mac: MacAddr,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Which sender addresses are checked.
+    pub antispoof: AntiSpoof,
+    /// Whether any is.
+    pub checked: bool,
+    /// The storage protocols it may speak.
+    pub protocols: ProtocolSet,
+    /// Addresses it may use; empty is any.
+    pub ips: Vec<IpAddr>,
+}
+
+/// A broadcast domain.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// What it carries.
+    pub side: Side,
+    /// Its VLAN on the uplinks, or [`UNTAGGED`].
+    pub vlan: u16,
+    /// Its group's index.
+    pub group: u16,
+    /// Longest frame, bytes, tags included.
+    pub mtu: u16,
+    /// The uplinks it may use, the preferred one first.
+    pub uplinks: Vec<UplinkId>,
+    /// Its attachments, those with the same tag on the link next to each other.
+    pub members: Vec<u32>,
+}
+
+/// No network.
+pub const NO_NETWORK: u16 = u16::MAX;
+
+/// Everything the data path looks up, but for what the links' state decides: see [`Active`].
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// Sources on links, and stations in networks; the values are attachments.
+    pub addresses: Addresses,
+    /// Attachments of all adapters.
+    pub attachments: Vec<Attachment>,
+    /// Networks.
+    pub networks: Vec<Network>,
+    /// What frames are.
+    pub classifier: Classifier,
+    /// How many links there are: their outlets stand before the uplinks'.
+    pub links: usize,
+    /// By uplink and VLAN: the network.
+    uplink_networks: Vec<Box<[u16]>>,
+    /// By uplink and VLAN: whether the other fabric has a network there.
+    uplink_other_fabric: Vec<Vec<u16>>,
+    /// By link: the tags in use.
+    link_vlans: Vec<Vec<u16>>,
+}
+
+impl Tables {
+    /// For a configuration. Outlets are numbered links first, then uplinks.
+    pub fn new(config: &Config) -> Self {
+        let mut attachments = Vec::new();
+        let mut addresses = Vec::new();
+        let mut link_vlans = vec![Vec::new(); config.links.len()];
+        for (id, adapter) in config.adapters() {
+            let link = adapter.link.index();
+            for attachment in &adapter.attachments {
+                let vlan = attachment.tag.map_or(UNTAGGED, |tag| tag.get());
+                let network = attachment.network.index();
+                let number = attachments.len() as u32;
+                addresses.push((Scope::link(link), vlan, adapter.mac, number));
+                addresses.push((Scope::network(network), UNTAGGED, adapter.mac, number));
+                link_vlans[link].push(vlan);
+                let AntiSpoof { arp, nd, ip } = adapter.antispoof;
+                attachments.push(Attachment {
+                    adapter: id.index() as u16,
+                    network: network as u16,
+                    outlet: link as u16,
+                    vlan,
+                    mac: adapter.mac,
+                    up: adapter.up,
+                    antispoof: adapter.antispoof,
+                    checked: arp || nd || ip,
+                    protocols: match adapter.kind {
+                        AdapterKind::Vnic => ProtocolSet::ALL,
+                        AdapterKind::Vhba { protocols } => protocols,
+                    },
+                    ips: adapter.ips.clone(),
+                });
+            }
+        }
+        let mut networks: Vec<Network> = Vec::new();
+        for (index, network) in config.networks.iter().enumerate() {
+            let mut members: Vec<u32> = (0..attachments.len() as u32)
+                .filter(|at| usize::from(attachments[*at as usize].network) == index)
+                .collect();
+            members.sort_by_key(|at| attachments[*at as usize].vlan);
+            networks.push(Network {
+                side: network.kind,
+                vlan: network.vlan.map_or(UNTAGGED, |vlan| vlan.get()),
+                group: network.group.index() as u16,
+                mtu: network.mtu,
+                uplinks: Vec::new(),
+                members,
+            });
+        }
+        let mut uplink_networks = vec![vec![NO_NETWORK; 4096].into_boxed_slice(); config.uplinks.len()];
+        let mut uplink_other_fabric = vec![Vec::new(); config.uplinks.len()];
+        for (id, network) in config.network_ids() {
+            let model = &mut networks[id.index()];
+            model.uplinks = config.uplinks_of(id).to_vec();
+            for uplink in &model.uplinks {
+                uplink_networks[uplink.index()][usize::from(model.vlan)] = id.index() as u16;
+            }
+            if let GroupMode::DualFabric { .. } = config.group(network.group).mode {
+                for other in config.group(network.group).members().filter(|uplink| !model.uplinks.contains(uplink)) {
+                    uplink_other_fabric[other.index()].push(model.vlan);
+                }
+            }
+        }
+        Tables {
+            addresses: Addresses::new(&addresses),
+            attachments,
+            networks,
+            classifier: Classifier::new(config),
+            links: config.links.len(),
+            uplink_networks,
+            uplink_other_fabric,
+            link_vlans,
+        }
+    }
+
+    /// The attachment number `number`, which came out of [`Tables::addresses`].
+    #[inline]
+    pub fn attachment(&self, number: u32) -> &Attachment {
+        &self.attachments[number as usize]
+    }
+
+    /// The network that a VLAN on an uplink belongs to, or [`NO_NETWORK`].
+    #[inline]
+    pub fn uplink_network(&self, uplink: usize, vlan: u16) -> u16 {
+        self.uplink_networks[uplink].get(usize::from(vlan)).copied().unwrap_or(NO_NETWORK)
+    }
+
+    /// Whether a VLAN that an uplink does not have is one of its group's other fabric.
+    pub fn is_other_fabric(&self, uplink: usize, vlan: u16) -> bool {
+        self.uplink_other_fabric[uplink].contains(&vlan)
+    }
+
+    /// Whether any adapter on a link has this tag.
+    pub fn link_has_vlan(&self, link: usize, vlan: u16) -> bool {
+        self.link_vlans[link].contains(&vlan)
+    }
+}
+
+/// No uplink.
+pub const NO_UPLINK: u16 = u16::MAX;
+
+/// By network: the uplink it uses now, or [`NO_UPLINK`]. Swapped when a link's state changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Active(pub Vec<u16>);

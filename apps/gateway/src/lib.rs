@@ -1,0 +1,9 @@
+//! The I/O gateway.
+//!
+//! It reads as its data flows: [`config`] turns TOML into a checked model, [`plan`] turns the model
+//! into ports, queues, cores and tables, [`dataplane`] moves the packets.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod dataplane;
+pub mod plan;
