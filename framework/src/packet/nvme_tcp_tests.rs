@@ -1,3 +1,5 @@
+//! Tests of the NVMe/TCP views.
+
 use super::*;
 use proptest::prelude::*;
 
