@@ -1,4 +1,4 @@
-//! Fibre Channel over Ethernet (FC-BB-5, section 7.7) and the Fibre Channel frame header inside (FC-FS-3, section 9).
+//! Fibre Channel over Ethernet (FC-BB-5, section 7) and the Fibre Channel frame header inside (FC-FS-3, section 9).
 //!
 //! ```text
 //!    0                     13    14                                                                 end - 8
@@ -29,7 +29,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// FC-MAP that fabrics use unless told otherwise.
 pub const DEFAULT_FC_MAP: u32 = 0x0e_fc_00;
 
-/// The fabric-provided MAC address of an FC_ID: FC-MAP, then FC_ID, 24 bits each (FC-BB-5, section 7.6).
+/// The fabric-provided MAC address of an FC_ID: FC-MAP, then FC_ID, 24 bits each (FC-BB-5, section 7).
 #[inline]
 #[must_use]
 pub const fn fpma(fc_map: u32, fc_id: u32) -> MacAddr {

@@ -1,4 +1,4 @@
-//! FCoE Initialization Protocol (FC-BB-5, section 7.8): how servers and FC forwarders find each other and log in.
+//! FCoE Initialization Protocol (FC-BB-5, section 7): how servers and FC forwarders find each other and log in.
 //!
 //! ```text
 //!    0                     2           4          5         6                 8
