@@ -2,6 +2,7 @@
 
 use crate::rte_mempool;
 use std::ffi::c_void;
+use std::sync::atomic::AtomicU16;
 
 /// A DPDK packet buffer: two cache lines of description; the data stands at `buf_addr + data_off`.
 ///
@@ -14,7 +15,8 @@ pub struct rte_mbuf {
     buf_iova: u64,
     /// Where the data starts in the buffer, bytes.
     pub data_off: u16,
-    refcnt: u16,
+    // Counted by several owners at once, while each may hold a reference to the whole.
+    refcnt: AtomicU16,
     /// Segments in this packet, this one included.
     pub nb_segs: u16,
     /// The port that received it.

@@ -136,28 +136,30 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         mut decide: impl FnMut(&mut Mbuf, &mut M) -> Option<R>,
         mut removed: impl FnMut(Mbuf, M, R),
     ) {
-        // Were either closure to panic, packets behind the gap would leak rather than be freed twice.
         let end = std::mem::replace(&mut self.len, 0);
-        let mut kept = 0;
-        for at in 0..end {
-            // SAFETY: `at` was below `len` and has not been moved: `kept` never overtakes it.
-            let (packet, meta) = unsafe { (self.mbufs[at].assume_init_mut(), self.meta[at].assume_init_mut()) };
+        // Closes the gap when it goes, also when a closure panics.
+        let mut sieve = Sieve { batch: self, kept: 0, next: 0, end };
+        while sieve.next < sieve.end {
+            let (at, kept, batch) = (sieve.next, sieve.kept, &mut *sieve.batch);
+            // SAFETY: slots from `next` on are initialised and have not been moved.
+            let (packet, meta) = unsafe { (batch.mbufs[at].assume_init_mut(), batch.meta[at].assume_init_mut()) };
             match decide(packet, meta) {
                 None => {
                     if kept != at {
-                        self.mbufs.swap(kept, at);
-                        self.meta.swap(kept, at);
+                        batch.mbufs.swap(kept, at);
+                        batch.meta.swap(kept, at);
                     }
-                    kept += 1;
+                    sieve.kept += 1;
+                    sieve.next += 1;
                 }
                 Some(reason) => {
-                    // SAFETY: read once: the slot is beyond `kept` and will be overwritten or left.
-                    let (packet, meta) = unsafe { (self.mbufs[at].assume_init_read(), self.meta[at].assume_init()) };
+                    // SAFETY: read once: the slot becomes part of the gap.
+                    let (packet, meta) = unsafe { (batch.mbufs[at].assume_init_read(), batch.meta[at].assume_init()) };
+                    sieve.next += 1;
                     removed(packet, meta, reason);
                 }
             }
         }
-        self.len = kept;
     }
 
     /// Receives: `fill` writes at most as many as it is told there is room for, and says how many.
@@ -199,6 +201,28 @@ impl<M, const N: usize> Drop for Batch<M, N> {
             // SAFETY: the first `len` are owned packets, and nobody reads them after this.
             unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), self.len as u32) };
         }
+    }
+}
+
+/// A batch in the middle of [`Batch::remove_if`]: it owns its slots below `kept` and from `next` to
+/// `end`, and calls itself empty meanwhile.
+struct Sieve<'a, M, const N: usize> {
+    batch: &'a mut Batch<M, N>,
+    kept: usize,
+    next: usize,
+    end: usize,
+}
+
+impl<M, const N: usize> Drop for Sieve<'_, M, N> {
+    #[inline]
+    fn drop(&mut self) {
+        // Does nothing unless a closure panicked: then the packets not yet looked at stay.
+        for at in self.next..self.end {
+            self.batch.mbufs.swap(self.kept, at);
+            self.batch.meta.swap(self.kept, at);
+            self.kept += 1;
+        }
+        self.batch.len = self.kept;
     }
 }
 

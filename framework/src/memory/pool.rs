@@ -55,7 +55,7 @@ impl PoolBuilder {
         // DPDK's names are short and unique; ours are the user's.
         let unique = format!("iogate{}", SERIAL.fetch_add(1, Ordering::Relaxed));
         let unique = CString::new(unique).expect("no NUL in it");
-        let cache = self.cache.min(512).min(self.buffers * 2 / 3);
+        let cache = self.cache.min(512).min(self.buffers / 3 * 2);
         // SAFETY: the name is a C string that DPDK copies; the other arguments are numbers it checks.
         let raw = unsafe {
             dpdk_sys::rte_pktmbuf_pool_create(unique.as_ptr(), self.buffers, cache, 0, self.data_room, SOCKET_ANY)
@@ -115,7 +115,6 @@ pub struct MbufPool {
 struct Inner {
     raw: NonNull<dpdk_sys::rte_mempool>,
     name: String,
-    #[allow(dead_code, reason = "keeps EAL alive")]
     eal: Eal,
 }
 
@@ -192,13 +191,17 @@ impl MbufPool {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // SAFETY: the last handle is here, so the pool is alive and nobody allocates from it.
-        let missing = unsafe {
+        let missing = || {
             let pool = self.raw.as_ptr();
-            dpdk_sys::shim_pool_size(pool) - dpdk_sys::rte_mempool_avail_count(pool)
+            // SAFETY: the last handle is here, so the pool is alive.
+            unsafe { dpdk_sys::shim_pool_size(pool) - dpdk_sys::rte_mempool_avail_count(pool) }
         };
+        // Twice, since one count taken while a packet is being copied elsewhere may be too high.
+        let missing = missing().max(missing());
         if missing > 0 {
             tracing::warn!("pool \"{}\": {missing} buffers are still out, so its memory is kept", self.name);
+            // Cleaning EAL up would unmap the memory that the buffers are in.
+            std::mem::forget(self.eal.clone());
             return;
         }
         // SAFETY: no buffer is out and no handle is left.
