@@ -144,7 +144,7 @@ impl StageStats {
         let calls = self.calls.get();
         self.calls.add(1);
         self.packets.add(packets as u64);
-        if calls % SAMPLE_EVERY == 0 {
+        if calls.is_multiple_of(SAMPLE_EVERY) {
             let before = cycles();
             work();
             self.sampled_cycles.add(cycles().wrapping_sub(before));

@@ -2,7 +2,7 @@
 
 use super::ring::Pair;
 use super::state::device_info;
-use super::{Inner, MAX_QUEUES, Port, PortKind, PortSpec};
+use super::{Inner, MAX_QUEUES, Port, PortInfo, PortKind, PortSpec, control};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
@@ -20,6 +20,7 @@ pub struct PortBuilder {
     pool: Option<MbufPool>,
     rx_queues: u16,
     tx_queues: u16,
+    fewer_tx: bool,
     rx_descriptors: u16,
     tx_descriptors: u16,
     mtu: Option<u16>,
@@ -36,6 +37,7 @@ impl PortBuilder {
             pool: None,
             rx_queues: 1,
             tx_queues: 1,
+            fewer_tx: false,
             rx_descriptors: 1024,
             tx_descriptors: 1024,
             mtu: None,
@@ -63,6 +65,13 @@ impl PortBuilder {
     /// by the fields that the device supports.
     pub fn queues(mut self, rx: u16, tx: u16) -> Self {
         (self.rx_queues, self.tx_queues) = (rx, tx);
+        self
+    }
+
+    /// TX queues: as many as the device has, up to `most`, instead of a fixed number.
+    /// [`Port::tx_queues`] tells how many there are.
+    pub fn tx_queues_up_to(mut self, most: u16) -> Self {
+        (self.tx_queues, self.fewer_tx) = (most.clamp(1, MAX_QUEUES), true);
         self
     }
 
@@ -105,15 +114,8 @@ impl PortBuilder {
             let what = format!("{} RX and {} TX queues", self.rx_queues, self.tx_queues);
             return Err(Error::port_refused(spec, what, "use 1 to 64 of each"));
         }
-        let id = self.attach()?;
-        let (info, device) = match device_info(id, spec) {
-            Ok(found) => found,
-            Err(error) => {
-                // SAFETY: made above and not started; nobody else knows it.
-                unsafe { dpdk_sys::rte_eth_dev_close(id) };
-                return Err(error);
-            }
-        };
+        let (id, info, device) = self.make()?;
+        let tx_queues = if self.fewer_tx { self.tx_queues.min(info.max_tx_queues).max(1) } else { self.tx_queues };
         // From here on dropping `inner` stops, closes and removes the device.
         let inner = Inner {
             id,
@@ -121,7 +123,7 @@ impl PortBuilder {
             info,
             device,
             rx_queues: self.rx_queues,
-            tx_queues: self.tx_queues,
+            tx_queues,
             rx_taken: AtomicU64::new(0),
             tx_taken: AtomicU64::new(0),
             _rings: self.half.as_ref().map(|(pair, _)| pair.clone()),
@@ -133,13 +135,28 @@ impl PortBuilder {
         Ok(port)
     }
 
+    /// Makes the device, and leaves none behind when it is no port.
+    fn make(&self) -> Result<(u16, PortInfo, *mut dpdk_sys::rte_device)> {
+        let _one_at_a_time = control();
+        let id = self.attach()?;
+        device_info(id, &self.spec).map(|(info, device)| (id, info, device)).inspect_err(|_| {
+            // SAFETY: made above and not started; nobody else knows it.
+            unsafe { dpdk_sys::rte_eth_dev_close(id) };
+        })
+    }
+
     fn attach(&self) -> Result<u16> {
         if let Some((pair, first)) = &self.half {
             return pair.attach(*first);
         }
         static SERIAL: AtomicU32 = AtomicU32::new(0);
-        let queues = self.rx_queues.max(self.tx_queues);
+        // Queues of kernel interfaces and vhost come in pairs, and more of them than the peer has
+        // cannot be made: when fewer TX queues will do, RX decides.
+        let queues = if self.fewer_tx { self.rx_queues } else { self.rx_queues.max(self.tx_queues) };
         let (name, arguments) = self.spec.device(SERIAL.fetch_add(1, Ordering::Relaxed), queues);
+        if Port::id_by_name(&name).is_some() {
+            return Err(Error::port_refused(&self.spec, "the device is in use", "one port stands for one device"));
+        }
         let text = CString::new(arguments).expect("specs hold no NUL");
         // SAFETY: a C string that the call copies.
         let result = unsafe { dpdk_sys::rte_dev_probe(text.as_ptr()) };
@@ -153,10 +170,10 @@ impl PortBuilder {
 
     fn configure(&self, port: &Port, pool: &MbufPool) -> Result<()> {
         let (id, info) = (port.id(), port.info());
-        if self.rx_queues > info.max_rx_queues || self.tx_queues > info.max_tx_queues {
+        if port.rx_queues() > info.max_rx_queues || port.tx_queues() > info.max_tx_queues {
             return Err(Error::port_refused(
                 &self.spec,
-                format!("{} RX and {} TX queues wanted", self.rx_queues, self.tx_queues),
+                format!("{} RX and {} TX queues wanted", port.rx_queues(), port.tx_queues()),
                 format!("the device has {} and {}", info.max_rx_queues, info.max_tx_queues),
             ));
         }
@@ -166,7 +183,7 @@ impl PortBuilder {
         };
         let mut conf = dpdk_sys::rte_eth_conf::default();
         conf.rxmode.mtu = u32::from(self.mtu.unwrap_or(1500).min(info.max_mtu));
-        if self.rx_queues > 1 && info.rss_fields != 0 {
+        if port.rx_queues() > 1 && info.rss_fields != 0 {
             conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
             conf.rx_adv_conf.rss_conf.rss_hf = info.rss_fields;
         }
@@ -175,7 +192,7 @@ impl PortBuilder {
         }
         // SAFETY: `conf` is a valid, initialised configuration that the call copies.
         check("cannot configure it", unsafe {
-            dpdk_sys::rte_eth_dev_configure(id, self.rx_queues, self.tx_queues, &conf)
+            dpdk_sys::rte_eth_dev_configure(id, port.rx_queues(), port.tx_queues(), &conf)
         })?;
         if let Some(mtu) = self.mtu {
             port.set_mtu(mtu)?;
@@ -186,7 +203,7 @@ impl PortBuilder {
             dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &mut rx, &mut tx)
         })?;
         let socket = info.numa_node.map_or(u32::MAX, u32::from);
-        for queue in 0..self.rx_queues {
+        for queue in 0..port.rx_queues() {
             // SAFETY: the pool outlives the port, which holds a handle on it; NULL asks for the
             // driver's own queue configuration.
             let result =
@@ -196,7 +213,7 @@ impl PortBuilder {
                 return Err(Error::port(&self.spec, format!("cannot set up RX queue {queue}"), result, hint));
             }
         }
-        for queue in 0..self.tx_queues {
+        for queue in 0..port.tx_queues() {
             // SAFETY: NULL asks for the driver's own queue configuration.
             let result = unsafe { dpdk_sys::rte_eth_tx_queue_setup(id, queue, tx, socket, std::ptr::null()) };
             check(&format!("cannot set up TX queue {queue}"), result)?;

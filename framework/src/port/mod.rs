@@ -35,8 +35,8 @@ pub use state::{Link, PortInfo, PortStats};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Queues a port can have in each direction.
 pub const MAX_QUEUES: u16 = 64;
@@ -66,9 +66,15 @@ pub(crate) struct Inner {
 
 // SAFETY: `device` is only handed back to DPDK when the port goes; the rest is Send.
 unsafe impl Send for Inner {}
-// SAFETY: DPDK's control functions for one port may be called from any thread, and the queues are
-// handed out once each.
+// SAFETY: what changes a port is done by one thread at a time, under `control`, reading is harmless,
+// and the queues are handed out once each.
 unsafe impl Sync for Inner {}
+
+/// DPDK makes, changes and removes devices from one thread at a time.
+fn control() -> MutexGuard<'static, ()> {
+    static CONTROL: Mutex<()> = Mutex::new(());
+    CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Port {
     /// DPDK's number of the port.
@@ -137,6 +143,7 @@ impl Port {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let _one_at_a_time = control();
         // SAFETY: the port is open, no queue is out (each holds a handle), and it is not used again.
         let (stop, close, remove) = unsafe {
             let stop = dpdk_sys::rte_eth_dev_stop(self.id);

@@ -74,8 +74,9 @@ impl MbufRing {
         })
     }
 
-    /// Adds what is in it to the batch, as far as that has room, and returns how many.
-    pub fn receive<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+    /// Adds what is in it to the batch, as far as that has room, and returns how many. They may have
+    /// other owners, so they are only to be sent.
+    pub(crate) fn receive<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
         take(&self.raw, batch)
     }
 }
@@ -100,9 +101,9 @@ impl Pair {
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         let device = CString::new(format!("iogate{}", SERIAL.fetch_add(1, Ordering::Relaxed))).expect("no NUL in it");
         let (rx, tx) = if first { (&self.back, &self.there) } else { (&self.there, &self.back) };
-        let (mut rx, mut tx) = (rx.0.as_ptr(), tx.0.as_ptr());
+        let (rx, tx) = (rx.0.as_ptr(), tx.0.as_ptr());
         // SAFETY: one live ring each way; the port holds this pair and is closed before it goes.
-        let id = unsafe { dpdk_sys::rte_eth_from_rings(device.as_ptr(), &mut rx, 1, &mut tx, 1, u32::MAX) };
+        let id = unsafe { dpdk_sys::rte_eth_from_rings(device.as_ptr(), &rx, 1, &tx, 1, u32::MAX) };
         let spec: PortSpec = "ring".parse().expect("a valid spec");
         match u16::try_from(id) {
             Ok(id) => Ok(id),

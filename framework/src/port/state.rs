@@ -1,6 +1,6 @@
 //! What a port is, how it is doing, and what can be changed while it runs.
 
-use super::{Port, PortSpec};
+use super::{Port, PortSpec, control};
 use crate::error::{Error, Result};
 use crate::packet::MacAddr;
 use std::ffi::CStr;
@@ -39,9 +39,9 @@ pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dp
     let mut address = dpdk_sys::rte_ether_addr::default();
     // SAFETY: as above. A device without an address leaves zeros.
     unsafe { dpdk_sys::rte_eth_macaddr_get(id, &mut address) };
-    // SAFETY: a static C string of the driver, or null.
     let driver = match raw.driver_name.is_null() {
         true => String::new(),
+        // SAFETY: a static C string of the driver.
         false => unsafe { CStr::from_ptr(raw.driver_name) }.to_string_lossy().into_owned(),
     };
     // SAFETY: constants of the shim; the port exists.
@@ -129,6 +129,7 @@ impl Port {
 
     /// Sets the counters to 0.
     pub fn reset_stats(&self) -> Result<()> {
+        let _one_at_a_time = control();
         // SAFETY: the port is open.
         self.check("cannot reset the counters", unsafe { dpdk_sys::rte_eth_stats_reset(self.id()) })
     }
@@ -169,6 +170,7 @@ impl Port {
 
     /// Changes the MTU; some devices must be stopped for it and refuse.
     pub fn set_mtu(&self, bytes: u16) -> Result<()> {
+        let _one_at_a_time = control();
         // SAFETY: the port is open; the driver checks the range.
         self.check(&format!("cannot set the MTU to {bytes}"), unsafe {
             dpdk_sys::rte_eth_dev_set_mtu(self.id(), bytes)
@@ -183,6 +185,7 @@ impl Port {
 
     /// Receives frames for any address, or only for the port's own, broadcast and multicast.
     pub fn set_promiscuous(&self, on: bool) -> Result<()> {
+        let _one_at_a_time = control();
         // SAFETY: the port is open.
         let result = unsafe {
             match on {
