@@ -159,14 +159,15 @@ impl Outlet {
         self.counters.sent.add(sent as u64);
     }
 
-    /// Sends what others handed over. They counted it as sent, here it is received.
-    fn serve_others(&mut self) {
-        let Door::Queue(queue, Some(ring)) = &mut self.door else { return };
+    /// Sends what others handed over. They counted it as sent, here it is received. Says whether
+    /// there may be more.
+    fn serve_others(&mut self) -> bool {
+        let Door::Queue(queue, Some(ring)) = &mut self.door else { return false };
         let mut burst: Batch = Batch::new();
         for _ in 0..MOST_RELAYED_BURSTS {
             let relayed = ring.receive(&mut burst);
             if relayed == 0 {
-                return;
+                return false;
             }
             self.counters.relayed.add(relayed as u64);
             self.counters.sent.add(queue.send(&mut burst) as u64);
@@ -174,6 +175,7 @@ impl Outlet {
                 self.counters.drops.add(DropReason::TX_FULL, packet.len());
             }
         }
+        true
     }
 
     /// When a worker stops: sends what it can and drops the rest as [`DropReason::STOPPED`].
@@ -189,6 +191,8 @@ impl Outlet {
             self.counters.drops.add(DropReason::STOPPED, packet.len());
         }
         self.flush();
+        // A ring may hold more than is taken in one round.
+        while self.serve_others() {}
     }
 }
 

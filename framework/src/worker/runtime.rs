@@ -117,6 +117,22 @@ struct Shared {
     ended: AtomicUsize,
 }
 
+/// One of those that still poll, until it is dropped: also by a panic, since others wait for it.
+struct Polling(Arc<Shared>);
+
+impl Polling {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.polling.fetch_add(1, Ordering::SeqCst);
+        Polling(shared.clone())
+    }
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.0.polling.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 struct Started {
     core: usize,
     thread: JoinHandle<Result<Vec<Box<dyn Task>>>>,
@@ -164,7 +180,8 @@ impl Runtime {
             let allowed = there.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
             return Err(Error::NoSuchCore { core, allowed });
         }
-        if !self.share_cores && self.waiting.iter().any(|worker| worker.core == core) {
+        let mut taken = self.waiting.iter().map(Worker::core).chain(self.running.iter().map(|worker| worker.core));
+        if !self.share_cores && taken.any(|other| other == core) {
             return Err(Error::CoreTaken { core });
         }
         self.waiting.push(Worker {
@@ -187,18 +204,12 @@ impl Runtime {
             let core = worker.core;
             self.totals.append(&mut worker.totals);
             let (shared, eal) = (self.shared.clone(), self.eal.clone());
-            shared.polling.fetch_add(1, Ordering::SeqCst);
+            let polling = Polling::new(&shared);
             let spawned = std::thread::Builder::new()
                 .name(format!("iogate-{core}"))
-                .spawn(move || run(worker, &shared, eal))
+                .spawn(move || run(worker, polling, &shared, eal))
                 .map_err(|cause| Error::Thread { core, cause });
-            match spawned {
-                Ok(thread) => self.running.push(Started { core, thread }),
-                Err(error) => {
-                    self.shared.polling.fetch_sub(1, Ordering::SeqCst);
-                    return Err(error);
-                }
-            }
+            self.running.push(Started { core, thread: spawned? });
         }
         Ok(())
     }
@@ -248,16 +259,16 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.running.is_empty() {
-            if let Err(error) = self.stop() {
-                tracing::error!("{error}");
-            }
+        if !self.running.is_empty()
+            && let Err(error) = self.stop()
+        {
+            tracing::error!("{error}");
         }
     }
 }
 
 /// A worker's thread. EAL is kept until it has unregistered.
-fn run(worker: Worker, shared: &Shared, _eal: Eal) -> Result<Vec<Box<dyn Task>>> {
+fn run(worker: Worker, polling: Polling, shared: &Shared, _eal: Eal) -> Result<Vec<Box<dyn Task>>> {
     let core = worker.core;
     if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
         tracing::warn!("worker on core {core}: cannot be pinned, so it runs where the system puts it");
@@ -269,12 +280,8 @@ fn run(worker: Worker, shared: &Shared, _eal: Eal) -> Result<Vec<Box<dyn Task>>>
         tracing::warn!("worker on core {core}: EAL has no room for another thread, so its pools have no cache");
     }
     // A panic must not unwind into whoever called, and must not go unseen.
-    let ended = catch_unwind(AssertUnwindSafe(|| poll_until_stopped(worker, shared)));
+    let ended = catch_unwind(AssertUnwindSafe(|| poll_until_stopped(worker, polling, shared)));
     shared.ended.fetch_add(1, Ordering::SeqCst);
-    if ended.is_err() {
-        // It did not get there itself, and others wait for it.
-        shared.polling.fetch_sub(1, Ordering::SeqCst);
-    }
     if registered {
         // SAFETY: registered above, by this thread.
         unsafe { dpdk_sys::rte_thread_unregister() };
@@ -286,7 +293,7 @@ fn run(worker: Worker, shared: &Shared, _eal: Eal) -> Result<Vec<Box<dyn Task>>>
     })
 }
 
-fn poll_until_stopped(mut worker: Worker, shared: &Shared) -> Result<Vec<Box<dyn Task>>> {
+fn poll_until_stopped(mut worker: Worker, polling: Polling, shared: &Shared) -> Result<Vec<Box<dyn Task>>> {
     let mut outcome = Ok(());
     if worker.idle == Idle::Interrupt {
         outcome = worker.tasks.iter().try_for_each(|task| task.listen());
@@ -295,7 +302,7 @@ fn poll_until_stopped(mut worker: Worker, shared: &Shared) -> Result<Vec<Box<dyn
         poll(&mut worker, shared);
     }
     worker.tasks.iter_mut().for_each(|task| task.close());
-    shared.polling.fetch_sub(1, Ordering::SeqCst);
+    drop(polling);
     if outcome.is_err() {
         return outcome.map(|()| Vec::new());
     }
@@ -315,7 +322,7 @@ fn poll(worker: &mut Worker, shared: &Shared) {
     let mut timed = 0_u32;
     while !shared.stop.load(Ordering::Relaxed) {
         timed = timed.wrapping_add(1);
-        let before = if timed % 64 == 0 { cycles() } else { 0 };
+        let before = if timed.is_multiple_of(64) { cycles() } else { 0 };
         let packets = tasks.iter_mut().map(|task| task.round()).sum();
         stats.rounds.add(1);
         if packets > 0 {
