@@ -1,0 +1,257 @@
+//! From the checked model to a running gateway: EAL, ports, outlets, workers.
+
+mod ports;
+mod uplinks;
+
+pub use uplinks::UplinkChoice;
+
+use crate::config::Config;
+use crate::config::model::{Core, Idle as IdleConfig, PortRef, Worker};
+use crate::dataplane::frame::Meta;
+use crate::dataplane::{Active, Counters, Ingress, Switch, Tables};
+use anyhow::{Context as _, Result, bail};
+use iogate::eal::{Eal, HugePages};
+use iogate::memory::MbufPool;
+use iogate::pipeline::Totals;
+use iogate::port::Port;
+use iogate::worker::{Idle, Poller, Runtime, WorkerStats, cores};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A worker, as the control side sees it.
+pub struct RunningWorker {
+    /// Where it runs.
+    pub core: usize,
+    /// What it does when nothing arrives.
+    pub idle: Idle,
+    /// The queues it polls, as `port:queue`.
+    pub queues: Vec<String>,
+    /// The port of each, in the order of [`Poller::sources`].
+    pub ingress: Vec<Ingress>,
+    /// Its loop's counters.
+    pub stats: Arc<WorkerStats>,
+    /// Its pipeline.
+    pub poller: Poller<Meta, Switch>,
+    /// What its data path counts.
+    pub counters: Arc<Counters>,
+}
+
+/// What the control side reads of a running gateway.
+pub struct State {
+    /// What it was told to be.
+    pub config: Config,
+    /// When it started.
+    pub started: Instant,
+    /// Links, then uplinks.
+    pub ports: Vec<Port>,
+    /// What the data path looks things up in.
+    pub tables: Arc<Tables>,
+    /// Its workers.
+    pub workers: Vec<RunningWorker>,
+    /// The packet buffers.
+    pub pool: MbufPool,
+    /// Set when somebody asked it to stop.
+    pub stop: AtomicBool,
+    active: Mutex<Arc<Active>>,
+}
+
+impl State {
+    /// By network, the uplink in use.
+    pub fn active(&self) -> Arc<Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where the packets of all workers went so far.
+    pub fn totals(&self) -> Totals {
+        self.workers.iter().fold(Totals::default(), |sum, worker| sum.plus(worker.poller.totals()))
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    state: Arc<State>,
+    runtime: Runtime,
+    choice: UplinkChoice,
+    pool: MbufPool,
+}
+
+/// Whether the links are looked at this often decides how long a failed uplink goes unnoticed.
+const LINK_INTERVAL: Duration = Duration::from_millis(10);
+
+impl Gateway {
+    /// Opens the ports and starts the workers.
+    pub fn start(config: Config) -> Result<Gateway> {
+        let placed = place(&config.workers)?;
+        let eal = start_eal(&config)?;
+        let mbuf = config.gateway.mbuf;
+        let pool = eal
+            .pool("gateway")
+            .buffers(mbuf.count)
+            .data_room(mbuf.size)
+            .cache(mbuf.per_core_cache)
+            .create()
+            .context("mbuf of [gateway]")?;
+        let ports = ports::open(&config, &eal, &pool)?;
+        let tables = Arc::new(Tables::new(&config));
+        let mut choice = UplinkChoice::new(&config);
+        choice.update(Instant::now(), &uplinks_up(&config, &ports));
+        let active = Arc::new(choice.active(&config));
+
+        let mut runtime = Runtime::new(&eal);
+        let mut outlets = ports::outlets(&config, &eal, &ports)?.into_iter();
+        let mut workers = Vec::new();
+        for (model, core) in config.workers.iter().zip(placed) {
+            let ingress: Vec<Ingress> = model.queues.iter().map(|queue| ingress(queue.port)).collect();
+            let outlets = outlets.next().unwrap_or_default();
+            let switch = Switch::new(tables.clone(), active.clone(), ingress.clone(), outlets);
+            let counters = switch.counters().clone();
+            let queues =
+                model.queues.iter().map(|queue| ports[ports::index(&config, queue.port)].rx(queue.queue));
+            let queues = queues.collect::<iogate::Result<Vec<_>>>()?;
+            let idle = idle(model.idle);
+            let worker = runtime.worker(core)?.idle(idle).burst(usize::from(model.burst));
+            let poller = worker.poll(queues, switch);
+            let name = |queue: &crate::config::model::QueueRef| {
+                format!("{}:{}", ports::name(&config, queue.port), queue.queue)
+            };
+            workers.push(RunningWorker {
+                core,
+                idle,
+                queues: model.queues.iter().map(name).collect(),
+                ingress,
+                stats: worker.stats().clone(),
+                poller,
+                counters,
+            });
+        }
+        runtime.start()?;
+        let state = State {
+            started: Instant::now(),
+            ports,
+            tables,
+            workers,
+            pool: pool.clone(),
+            stop: AtomicBool::new(false),
+            active: Mutex::new(active),
+            config,
+        };
+        Ok(Gateway { state: Arc::new(state), runtime, choice, pool })
+    }
+
+    /// What the control side reads.
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Watches the uplinks until `asked` is set, somebody asks for a stop, or a worker fails.
+    pub fn run_until(&mut self, asked: &AtomicBool) -> Result<()> {
+        while !asked.load(Ordering::Relaxed) && !self.state.stop.load(Ordering::Relaxed) {
+            if self.runtime.failed() {
+                // Says why.
+                self.runtime.stop()?;
+                bail!("a worker ended by itself");
+            }
+            self.watch_uplinks()?;
+            std::thread::sleep(LINK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn watch_uplinks(&mut self) -> Result<()> {
+        let config = &self.state.config;
+        if !self.choice.update(Instant::now(), &uplinks_up(config, &self.state.ports)) {
+            return Ok(());
+        }
+        let active = Arc::new(self.choice.active(config));
+        let before = self.state.active();
+        if *active == *before {
+            return Ok(());
+        }
+        for worker in &self.state.workers {
+            let active = active.clone();
+            // The old one comes back here to be freed.
+            drop(worker.poller.call(move |poll| poll.stage_mut().set_active(active))?);
+        }
+        for (id, network) in config.network_ids() {
+            let (old, new) = (before.0[id.index()], active.0[id.index()]);
+            if old != new {
+                let name = |uplink: u16| config.uplinks.get(usize::from(uplink)).map_or("none", |up| up.name.as_str());
+                tracing::warn!("network \"{}\": uplink {} instead of {}", network.name, name(new), name(old));
+            }
+        }
+        *self.state.active.lock().unwrap_or_else(PoisonError::into_inner) = active;
+        Ok(())
+    }
+
+    /// Stops polling, drains and closes. Returns where the packets went and how many buffers are
+    /// missing, which is none unless something is wrong.
+    pub fn stop(mut self) -> Result<(Totals, u32)> {
+        let totals = self.runtime.stop()?;
+        let mut state = self.state;
+        // A client may be reading at this moment.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match Arc::try_unwrap(state) {
+                Ok(state) => break drop(state),
+                Err(shared) if Instant::now() > deadline => {
+                    drop(shared);
+                    bail!("a client of the control socket still reads, so the ports cannot be closed");
+                }
+                Err(shared) => state = shared,
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok((totals, self.pool.in_use()))
+    }
+}
+
+fn ingress(port: PortRef) -> Ingress {
+    match port {
+        PortRef::Link(id) => Ingress::Link(id.index()),
+        PortRef::Uplink(id) => Ingress::Uplink(id.index()),
+    }
+}
+
+fn idle(model: IdleConfig) -> Idle {
+    match model {
+        IdleConfig::Spin => Idle::Spin,
+        IdleConfig::Pause => Idle::Pause,
+        IdleConfig::Adaptive(latency) => Idle::Sleep(latency),
+        IdleConfig::Interrupt => Idle::Interrupt,
+    }
+}
+
+/// The core of each worker, before anything is opened.
+fn place(workers: &[Worker]) -> Result<Vec<usize>> {
+    let there = cores();
+    let core = |worker: &Worker| match worker.core {
+        Core::First => Ok(there[0]),
+        Core::Number(number) if there.contains(&usize::from(number)) => Ok(usize::from(number)),
+        Core::Number(number) => {
+            let list = there.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            bail!("[[worker]]: core {number} is not there; this process may run on {list}")
+        }
+    };
+    workers.iter().map(core).collect()
+}
+
+fn start_eal(config: &Config) -> Result<Eal> {
+    let gateway = &config.gateway;
+    // Each buffer with its mbuf and the pool's header; rings and device tables besides.
+    let buffers_mb = (u64::from(gateway.mbuf.count) * (u64::from(gateway.mbuf.size) + 256)) >> 20;
+    let enough = u32::try_from(buffers_mb + 64).unwrap_or(u32::MAX);
+    let huge = match gateway.huge_pages {
+        crate::config::model::HugePages::Auto => HugePages::Auto,
+        crate::config::model::HugePages::Never => HugePages::Never,
+    };
+    let needs_pci = config.ports().any(|(_, _, spec, _)| !spec.is_software());
+    let eal = Eal::builder().memory_mb(gateway.memory_mb.unwrap_or(enough)).huge_pages(huge).pci(needs_pci).start()?;
+    Ok(eal)
+}
+
+fn uplinks_up(config: &Config, ports: &[Port]) -> Vec<bool> {
+    let up = |port: &Port| port.link().is_ok_and(|link| link.up);
+    ports[config.links.len()..].iter().map(up).collect()
+}

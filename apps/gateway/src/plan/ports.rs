@@ -1,0 +1,82 @@
+//! Opening the ports, and the ways out to them from every worker.
+
+use crate::config::Config;
+use crate::config::model::{Idle, PortRef};
+use anyhow::{Context, Result};
+use iogate::eal::Eal;
+use iogate::memory::MbufPool;
+use iogate::pipeline::Outlet;
+use iogate::port::{MbufRing, Port, PortKind};
+
+/// Position among all ports: links first, then uplinks.
+pub(super) fn index(config: &Config, port: PortRef) -> usize {
+    match port {
+        PortRef::Link(id) => id.index(),
+        PortRef::Uplink(id) => config.links.len() + id.index(),
+    }
+}
+
+pub(super) fn name(config: &Config, port: PortRef) -> &str {
+    match port {
+        PortRef::Link(id) => config.link(id).name.as_str(),
+        PortRef::Uplink(id) => config.uplink(id).name.as_str(),
+    }
+}
+
+/// Ethernet's header and one VLAN tag: what a frame is longer than the MTU of a port.
+const ETHERNET_AND_TAG: u16 = 18;
+
+pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Port>> {
+    let mut ports = Vec::new();
+    for (role, name, spec, queues) in config.ports() {
+        let what = match role {
+            PortRef::Link(_) => "link",
+            PortRef::Uplink(_) => "uplink",
+        };
+        let polled_by = |worker: &&crate::config::model::Worker| worker.queues.iter().any(|queue| queue.port == role);
+        let interrupts = config.workers.iter().filter(polled_by).any(|worker| worker.idle == Idle::Interrupt);
+        let mtu = config.gateway.mtu.saturating_sub(ETHERNET_AND_TAG);
+        let mut builder = eal
+            .port(spec)
+            .pool(pool)
+            .queues(queues, queues)
+            .tx_queues_up_to(config.workers.len() as u16)
+            .interrupts(interrupts);
+        if spec.kind() == PortKind::Pci {
+            builder = builder.mtu(mtu);
+        }
+        let port = builder.start().with_context(|| format!("{what} \"{name}\""))?;
+        if spec.interface().is_some() && port.mtu().is_ok_and(|now| now < mtu) {
+            port.set_mtu(mtu).with_context(|| format!("{what} \"{name}\": mtu of [gateway] is larger than its"))?;
+        }
+        ports.push(port);
+    }
+    Ok(ports)
+}
+
+/// Packets that can be on their way from other workers to one that owns a TX queue.
+const HANDOVER_SLOTS: u32 = 1024;
+
+/// For every worker, an outlet to every port: on a TX queue of its own, or, where the port has too
+/// few, through a ring to a worker that has one.
+pub(super) fn outlets(config: &Config, eal: &Eal, ports: &[Port]) -> Result<Vec<Vec<Outlet>>> {
+    let workers = config.workers.len();
+    let mut all: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::new()).collect();
+    for port in ports {
+        let owners = usize::from(port.tx_queues()).min(workers);
+        let mut rings = Vec::new();
+        for (worker, outlets) in all.iter_mut().enumerate() {
+            outlets.push(if worker >= owners {
+                let ring: &MbufRing = &rings[worker % owners];
+                Outlet::through(port, ring.clone())
+            } else if owners == workers {
+                Outlet::new(port.tx(worker as u16)?)
+            } else {
+                let ring = MbufRing::new(eal, &port.spec().to_string(), HANDOVER_SLOTS)?;
+                rings.push(ring.clone());
+                Outlet::shared(port.tx(worker as u16)?, ring)
+            });
+        }
+    }
+    Ok(all)
+}
