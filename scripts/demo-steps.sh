@@ -304,23 +304,27 @@ refused() {
   echo "10 sent, $((after - before)) dropped"
 }
 
-# The gateway's count for each adapter beside what the programs at both ends measured.
+# The gateway's count for each adapter beside what the programs at both ends measured. Fails when one carried nothing.
 summary() {
-  local n
-  {
-    echo $'ADAPTER\tKIND\tFROM SERVER MiB\tTO SERVER MiB\tDROPPED\tMEASURED AT THE ENDS'
-    for n in 1 2; do
-      adapter "srv$n.pub" "iperf3 $(rate "$n" alone) Mbit/s alone, $(rate "$n" together) beside iSCSI"
-      adapter "srv$n.a" "iSCSI $(volume "$n") MiB each way, sha256 equal"
-    done
-  } | column -t -s $'\t' | sed 's/^/  /'
-  show drops | jq -r '.drops[] | select(.packets > 0) | "  dropped \(.packets) \(.direction): \(.reason)"'
+  local n bad=0
+  say "  ADAPTER    KIND   FROM SERVER    TO SERVER  DROPPED  MEASURED AT THE ENDS"
+  for n in 1 2; do
+    adapter "srv$n.pub" "iperf3 $(rate "$n" alone) Mbit/s alone, $(rate "$n" together) beside iSCSI" || bad=1
+    adapter "srv$n.a" "iSCSI $(volume "$n") MiB each way, sha256 equal" || bad=1
+  done
+  say ""
+  show drops | jq -r '.drops[] | select(.packets > 0) | "  dropped \(.packets) \(.direction): \(.reason)"' >&2 || bad=1
+  return "$bad"
 }
 
+# Prints the line of adapter $1; $2 is what was measured for it.
 adapter() {
-  show vnics | jq -r --arg name "$1" --arg measured "$2" '
-    .vnics[] | select(.name == $name)
-    | [.name, .kind, (.from_server.bytes / 1048576 | round), (.to_server.bytes / 1048576 | round), .drops, $measured] | @tsv'
+  show vnics | jq -er --arg name "$1" '
+    .vnics[] | select(.name == $name and .from_server.bytes > 0 and .to_server.bytes > 0)
+    | "\(.name) \(.kind) \(.from_server.bytes / 1048576 | round) \(.to_server.bytes / 1048576 | round) \(.drops)"' |
+    while read -r name kind from to drops; do
+      printf '  %-10s %-5s %7s MiB %8s MiB  %7s  %s\n' "$name" "$kind" "$from" "$to" "$drops" "$2" >&2
+    done
 }
 rate() { jq -r '.end.sum_received.bits_per_second / 1e6 | round' "$work/tcp.$1.$2" 2>/dev/null || echo '?'; }
 volume() { cat "$work"/disk."$1".* 2>/dev/null | awk '{n += $1} END {print n + 0}'; }
