@@ -1,9 +1,12 @@
 //! The I/O gateway.
 //!
 //! It reads as its data flows: [`config`] turns TOML into a checked model, [`plan`] turns the model
-//! into ports, queues, cores and tables, [`dataplane`] moves the packets.
+//! into ports, queues, cores and tables, [`dataplane`] moves the packets, [`control`] answers
+//! questions about it on a unix socket, and [`view`] prints the answers.
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod control;
 pub mod dataplane;
 pub mod plan;
+pub mod view;

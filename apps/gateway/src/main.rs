@@ -1,1 +1,192 @@
-fn main() {}
+//! `iogate`: runs the I/O gateway, and talks to a running one.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use iogate_gateway::config::{self, Config};
+use iogate_gateway::control::{Server, Topic, client};
+use iogate_gateway::plan::Gateway;
+use iogate_gateway::view;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// The I/O gateway: switches between servers, network uplinks and storage uplinks.
+///
+/// Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+#[derive(Parser)]
+#[command(name = "iogate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a gateway in the foreground until SIGINT, SIGTERM or `iogate stop`
+    Run {
+        /// The configuration, TOML
+        file: PathBuf,
+        /// What to log: error, warn, info, debug
+        #[arg(long, value_name = "LEVEL", default_value = "info", env = "IOGATE_LOG")]
+        log: String,
+    },
+    /// Check a configuration and say everything that is wrong with it
+    Check {
+        /// The configuration, TOML
+        file: PathBuf,
+    },
+    /// Show what a running gateway does
+    Show {
+        /// What to show
+        topic: Topic,
+        /// How
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Stop a running gateway and wait until it has closed everything
+    Stop {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder; it must exist
+        folder: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct Target {
+    /// The gateway's socket [default: the only one in /run/iogate]
+    #[arg(long, value_name = "PATH", env = "IOGATE_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+impl Target {
+    fn socket(self) -> Result<PathBuf> {
+        self.socket.map_or_else(client::find_socket, Ok)
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// A table
+    Text,
+    /// JSON, versioned by its `schema`
+    Json,
+}
+
+/// The configuration is wrong; what is wrong was said.
+const WRONG: u8 = 2;
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("iogate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run { file, log } => {
+            let Some(config) = load(&file) else { return Ok(ExitCode::from(WRONG)) };
+            start_log(&log)?;
+            return run(config);
+        }
+        Command::Check { file } => {
+            let Some(config) = load(&file) else { return Ok(ExitCode::from(WRONG)) };
+            let (links, uplinks) = (config.links.len(), config.uplinks.len());
+            let (networks, adapters) = (config.networks.len(), config.adapters.len());
+            say(&format!(
+                "{}: good: {links} links, {uplinks} uplinks, {networks} networks, {adapters} adapters\n",
+                file.display()
+            ))?;
+        }
+        Command::Show { topic, output, target } => {
+            let (report, json) = client::show(&target.socket()?, topic)?;
+            match output {
+                Output::Text => say(&view::text(&report))?,
+                Output::Json => say(&(json + "\n"))?,
+            }
+        }
+        Command::Stop { target } => client::stop(&target.socket()?)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "iogate", &mut io::stdout());
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command(), &folder)
+                .with_context(|| format!("cannot write manual pages into {}", folder.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The checked configuration, or nothing after everything wrong with it was said.
+fn load(file: &Path) -> Option<Config> {
+    config::load(file).map_err(|problems| eprintln!("{problems}")).ok()
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn say(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn start_log(level: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(level).with_context(|| format!("--log {level}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    Ok(())
+}
+
+fn run(config: Config) -> Result<ExitCode> {
+    let asked = iogate::worker::signals()?;
+    let name = config.gateway.name.clone();
+    // First, so that a second gateway of this name touches no port.
+    let server = Server::bind(&config.gateway.socket)?;
+    let socket = config.gateway.socket.clone();
+    let mut gateway = match Gateway::start(config) {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            drop(std::fs::remove_file(&socket));
+            return Err(error);
+        }
+    };
+    let serving = server.serve(gateway.state())?;
+    let state = gateway.state();
+    say(&format!(
+        "{name}: ready: {} ports, {} adapters, {} workers; control socket {}\n",
+        state.ports.len(),
+        state.config.adapters.len(),
+        state.workers.len(),
+        socket.display()
+    ))?;
+    let watched = gateway.run_until(&asked);
+    drop(serving);
+    let buffers = gateway.state().pool.size();
+    let (totals, missing) = gateway.stop()?;
+    watched?;
+    say(&format!(
+        "{name}: stopped: received {} + generated {} = sent {} + dropped {}; {} of {buffers} buffers are home\n",
+        totals.received,
+        totals.generated,
+        totals.sent,
+        totals.dropped,
+        buffers - missing
+    ))?;
+    let complete = missing == 0 && totals.balanced();
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

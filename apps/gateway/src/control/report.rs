@@ -1,0 +1,452 @@
+//! What `show` shows, as plain data: made by the gateway, rendered by the client.
+
+use super::{SCHEMA, Topic};
+use crate::config::model::{AdapterKind, NetworkId, Scope};
+use crate::dataplane::tables::NO_UPLINK;
+use crate::dataplane::{Counters, Direction, Ingress, drop};
+use crate::plan::State;
+use iogate::pipeline::{DropCounters, DropReason};
+use iogate::port::Port;
+use iogate::telemetry::cycles_per_second;
+use serde::{Deserialize, Serialize};
+
+macro_rules! records {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $type:ty,)+ })+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct $name { $($(#[doc = $field_doc])+ pub $field: $type,)+ }
+    )+};
+}
+
+records! {
+    /// Packets and bytes, bytes without the frame check sequence.
+    Amount {
+        /// Packets.
+        packets: u64,
+        /// Bytes.
+        bytes: u64,
+    }
+
+    /// A port of a link or an uplink.
+    PortRow {
+        /// The link's or uplink's name.
+        name: String,
+        /// `link` or `uplink`.
+        role: String,
+        /// What it was opened from.
+        port: String,
+        /// DPDK's driver.
+        driver: String,
+        /// Whether frames can pass.
+        up: bool,
+        /// Mbit/s, where known.
+        speed_mbps: Option<u32>,
+        /// Bytes without the Ethernet header.
+        mtu: Option<u16>,
+        /// Whether frames for any address are received.
+        promiscuous: bool,
+        /// RX queues.
+        rx_queues: u16,
+        /// TX queues.
+        tx_queues: u16,
+        /// Received, as the driver counts.
+        rx: Amount,
+        /// Sent, as the driver counts.
+        tx: Amount,
+        /// Lost before they were fetched.
+        rx_missed: u64,
+        /// Received broken.
+        rx_errors: u64,
+        /// Lost because the pool was empty.
+        rx_no_buffer: u64,
+        /// Taken by the driver and not sent.
+        tx_errors: u64,
+    }
+
+    /// A vNIC or a vHBA.
+    VnicRow {
+        /// Its name.
+        name: String,
+        /// `vnic` or `vhba`.
+        kind: String,
+        /// The link it is on.
+        link: String,
+        /// Its address.
+        mac: String,
+        /// Its networks, each with its tag on the link, as `prod` or `prod:110`.
+        networks: Vec<String>,
+        /// Whether it is set up.
+        up: bool,
+        /// Frames of its server that went through.
+        from_server: Amount,
+        /// Frames to its server.
+        to_server: Amount,
+        /// Frames of its server that were dropped after they were known to be its.
+        dropped: u64,
+    }
+
+    /// A network.
+    NetworkRow {
+        /// Its name.
+        name: String,
+        /// `network` or `storage`.
+        kind: String,
+        /// Its VLAN on the uplink; absent when untagged.
+        vlan: Option<u16>,
+        /// Its uplink group.
+        group: String,
+        /// The uplink in use.
+        active: Option<String>,
+        /// vNICs and vHBAs in it.
+        members: usize,
+        /// Frames of servers that went through.
+        from_server: Amount,
+        /// Frames to servers.
+        to_server: Amount,
+    }
+
+    /// A traffic class.
+    ClassRow {
+        /// Its name.
+        name: String,
+        /// Its priority.
+        pcp: u8,
+        /// `network`, `storage` or `both`.
+        kind: String,
+        /// Frames of servers that went through.
+        from_server: Amount,
+        /// Frames to servers.
+        to_server: Amount,
+    }
+
+    /// Frames dropped at one place for one reason.
+    DropRow {
+        /// The reason's name.
+        reason: String,
+        /// `from-server`, `from-uplink`, `to-server` or `to-uplink`.
+        direction: String,
+        /// The link or uplink where they came in, or were to go out.
+        port: String,
+        /// How many.
+        packets: u64,
+        /// Their bytes; absent where the driver does not say.
+        bytes: Option<u64>,
+        /// What the reason means.
+        meaning: String,
+    }
+
+    /// A worker.
+    WorkerRow {
+        /// Its core.
+        core: usize,
+        /// What it does when nothing arrives.
+        idle: String,
+        /// The queues it polls.
+        queues: Vec<String>,
+        /// Packets it received.
+        packets: u64,
+        /// Times it polled all its queues.
+        rounds: u64,
+        /// Rounds that found packets.
+        busy_rounds: u64,
+        /// Times it slept.
+        sleeps: u64,
+        /// Median time of a round that found packets, ns.
+        round_ns_p50: u64,
+        /// 99th percentile of the same, ns.
+        round_ns_p99: u64,
+    }
+
+    /// A stage of a worker's pipeline.
+    StageRow {
+        /// The worker's core.
+        core: usize,
+        /// The stage's name.
+        stage: String,
+        /// Batches it worked on.
+        calls: u64,
+        /// Packets it worked on.
+        packets: u64,
+        /// Packets a call.
+        packets_per_call: f64,
+        /// TSC cycles a packet; absent before it was measured.
+        cycles_per_packet: Option<f64>,
+    }
+
+    /// Where all packets went.
+    TotalsRow {
+        /// Received from ports.
+        received: u64,
+        /// Copies made.
+        generated: u64,
+        /// Taken by ports.
+        sent: u64,
+        /// Dropped, each with a reason.
+        dropped: u64,
+        /// Waiting to be sent.
+        pending: u64,
+    }
+}
+
+/// A report on one topic. Its JSON is an object with `schema`, `gateway`, `uptime_s`, and the rows
+/// under the topic's name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The gateway's name.
+    pub gateway: String,
+    /// Seconds since its start.
+    pub uptime_s: u64,
+    /// The rows.
+    #[serde(flatten)]
+    pub rows: Rows,
+}
+
+/// The rows of a [`Report`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "documented at Topic")]
+pub enum Rows {
+    Ports(Vec<PortRow>),
+    Vnics(Vec<VnicRow>),
+    Networks(Vec<NetworkRow>),
+    Classes(Vec<ClassRow>),
+    Drops(Vec<DropRow>),
+    Workers(Vec<WorkerRow>),
+    Runtime { stages: Vec<StageRow>, totals: TotalsRow },
+}
+
+/// Reads the counters that a topic is about.
+pub fn make(state: &State, topic: Topic) -> Report {
+    let rows = match topic {
+        Topic::Ports => Rows::Ports(ports(state)),
+        Topic::Vnics => Rows::Vnics(vnics(state)),
+        Topic::Networks => Rows::Networks(networks(state)),
+        Topic::Classes => Rows::Classes(classes(state)),
+        Topic::Drops => Rows::Drops(drops(state)),
+        Topic::Workers => Rows::Workers(workers(state)),
+        Topic::Runtime => runtime(state),
+    };
+    let gateway = state.config.gateway.name.to_string();
+    Report { schema: SCHEMA, gateway, uptime_s: state.started.elapsed().as_secs(), rows }
+}
+
+fn ports(state: &State) -> Vec<PortRow> {
+    let row = |(at, port): (usize, &Port)| {
+        let stats = port.stats().unwrap_or_default();
+        let link = port.link().ok();
+        PortRow {
+            name: port_name(state, at),
+            role: if at < state.config.links.len() { "link" } else { "uplink" }.into(),
+            port: port.spec().to_string(),
+            driver: port.info().driver.clone(),
+            up: link.is_some_and(|link| link.up),
+            speed_mbps: link.and_then(|link| link.speed_mbps),
+            mtu: port.mtu().ok(),
+            promiscuous: port.promiscuous(),
+            rx_queues: port.rx_queues(),
+            tx_queues: port.tx_queues(),
+            rx: Amount { packets: stats.rx_packets, bytes: stats.rx_bytes },
+            tx: Amount { packets: stats.tx_packets, bytes: stats.tx_bytes },
+            rx_missed: stats.rx_missed,
+            rx_errors: stats.rx_errors,
+            rx_no_buffer: stats.rx_no_buffer,
+            tx_errors: stats.tx_errors,
+        }
+    };
+    state.ports.iter().enumerate().map(row).collect()
+}
+
+fn port_name(state: &State, at: usize) -> String {
+    let links = &state.config.links;
+    match at.checked_sub(links.len()) {
+        None => links[at].name.to_string(),
+        Some(uplink) => state.config.uplinks[uplink].name.to_string(),
+    }
+}
+
+/// What went through, over all workers, for the attachments and classes that `of` picks.
+fn amount(state: &State, direction: Direction, of: impl Fn(u32, u8) -> bool) -> Amount {
+    let mut sum = Amount { packets: 0, bytes: 0 };
+    for attachment in 0..state.tables.attachments.len() as u32 {
+        for class in (0..state.config.classes.len() as u8).filter(|class| of(attachment, *class)) {
+            for counters in state.workers.iter().map(|worker| &worker.counters) {
+                let (packets, bytes) = counters.traffic(attachment, class, direction);
+                sum.packets += packets;
+                sum.bytes += bytes;
+            }
+        }
+    }
+    sum
+}
+
+fn vnics(state: &State) -> Vec<VnicRow> {
+    let attachments = &state.tables.attachments;
+    let rows = state.config.adapters().map(|(id, adapter)| {
+        let own = |attachment: u32| usize::from(attachments[attachment as usize].adapter) == id.index();
+        let dropped = |counters: &Counters| {
+            (0..attachments.len() as u32).filter(|at| own(*at)).map(|at| counters.dropped(at)).sum::<u64>()
+        };
+        let networks = adapter.attachments.iter().map(|attachment| {
+            let network = &state.config.network(attachment.network).name;
+            attachment.tag.map_or(network.to_string(), |tag| format!("{network}:{tag}"))
+        });
+        VnicRow {
+            name: adapter.name.to_string(),
+            kind: match adapter.kind {
+                AdapterKind::Vnic => "vnic",
+                AdapterKind::Vhba { .. } => "vhba",
+            }
+            .into(),
+            link: state.config.link(adapter.link).name.to_string(),
+            mac: adapter.mac.to_string(),
+            networks: networks.collect(),
+            up: adapter.up,
+            from_server: amount(state, Direction::FromServer, |attachment, _| own(attachment)),
+            to_server: amount(state, Direction::ToServer, |attachment, _| own(attachment)),
+            dropped: state.workers.iter().map(|worker| dropped(&worker.counters)).sum(),
+        }
+    });
+    rows.collect()
+}
+
+fn networks(state: &State) -> Vec<NetworkRow> {
+    let active = state.active();
+    let row = |(id, network): (NetworkId, &crate::config::model::Network)| {
+        let own = |attachment: u32| usize::from(state.tables.attachments[attachment as usize].network) == id.index();
+        let uplink = active.0[id.index()];
+        NetworkRow {
+            name: network.name.to_string(),
+            kind: network.kind.to_string(),
+            vlan: network.vlan.map(|vlan| vlan.get()),
+            group: state.config.group(network.group).name.to_string(),
+            active: (uplink != NO_UPLINK).then(|| state.config.uplinks[usize::from(uplink)].name.to_string()),
+            members: state.tables.networks[id.index()].members.len(),
+            from_server: amount(state, Direction::FromServer, |attachment, _| own(attachment)),
+            to_server: amount(state, Direction::ToServer, |attachment, _| own(attachment)),
+        }
+    };
+    state.config.network_ids().map(row).collect()
+}
+
+fn classes(state: &State) -> Vec<ClassRow> {
+    let row = |(number, class): (u8, &crate::config::model::Class)| ClassRow {
+        name: class.name.to_string(),
+        pcp: class.pcp,
+        kind: match class.scope {
+            Scope::Only(side) => side.as_str(),
+            Scope::Both => "both",
+        }
+        .into(),
+        from_server: amount(state, Direction::FromServer, |_, of| of == number),
+        to_server: amount(state, Direction::ToServer, |_, of| of == number),
+    };
+    (0..).zip(&state.config.classes).map(row).collect()
+}
+
+fn drops(state: &State) -> Vec<DropRow> {
+    let links = state.config.links.len();
+    // By port and direction, over all workers; what the data path dropped, then what drivers lost.
+    let mut rows: Vec<DropRow> = Vec::new();
+    let mut add = |at: usize, out: bool, reason: &str, meaning: &str, packets: u64, bytes: Option<u64>| {
+        if packets == 0 {
+            return;
+        }
+        let (direction, port) = (direction(at < links, out), port_name(state, at));
+        let same = |row: &&mut DropRow| row.reason == reason && row.direction == direction && row.port == port;
+        match rows.iter_mut().find(same) {
+            Some(row) => {
+                row.packets += packets;
+                row.bytes = row.bytes.zip(bytes).map(|(one, other)| one + other);
+            }
+            None => rows.push(DropRow {
+                reason: reason.into(),
+                direction: direction.into(),
+                port,
+                packets,
+                bytes,
+                meaning: meaning.into(),
+            }),
+        }
+    };
+    let mut add_all = |at: usize, out: bool, counters: &DropCounters| {
+        for reason in DropReason::all() {
+            let (packets, bytes) = (counters.packets(reason), counters.bytes(reason));
+            add(at, out, drop::name(reason), drop::meaning(reason), packets, Some(bytes));
+        }
+    };
+    for worker in &state.workers {
+        for (source, counters) in worker.poller.sources().iter().enumerate() {
+            let at = match worker.ingress[source] {
+                Ingress::Link(link) => link,
+                Ingress::Uplink(uplink) => links + uplink,
+            };
+            add_all(at, false, counters.drops());
+        }
+        for (at, outlet) in worker.poller.outlets().iter().enumerate() {
+            add_all(at, true, outlet.drops());
+        }
+    }
+    for (at, port) in state.ports.iter().enumerate() {
+        let stats = port.stats().unwrap_or_default();
+        add(at, false, "port-rx-missed", "The worker did not fetch it in time.", stats.rx_missed, None);
+        add(at, false, "port-rx-error", "The port received it broken.", stats.rx_errors, None);
+        add(at, false, "port-rx-no-buffer", "The pool had no buffer for it.", stats.rx_no_buffer, None);
+        add(at, true, "port-tx-error", "The port took it and could not send it.", stats.tx_errors, None);
+    }
+    rows.sort_by(|one, other| other.packets.cmp(&one.packets));
+    rows
+}
+
+fn direction(link: bool, out: bool) -> &'static str {
+    match (link, out) {
+        (true, false) => "from-server",
+        (true, true) => "to-server",
+        (false, false) => "from-uplink",
+        (false, true) => "to-uplink",
+    }
+}
+
+fn workers(state: &State) -> Vec<WorkerRow> {
+    let ns = |cycles: u64| (u128::from(cycles) * 1_000_000_000 / u128::from(cycles_per_second().max(1))) as u64;
+    let row = |worker: &crate::plan::RunningWorker| {
+        let round = worker.stats.round_cycles().snapshot();
+        WorkerRow {
+            core: worker.core,
+            idle: format!("{:?}", worker.idle).to_lowercase(),
+            queues: worker.queues.clone(),
+            packets: worker.poller.totals().received,
+            rounds: worker.stats.rounds(),
+            busy_rounds: worker.stats.busy_rounds(),
+            sleeps: worker.stats.sleeps(),
+            round_ns_p50: ns(round.value_at_quantile(0.5)),
+            round_ns_p99: ns(round.value_at_quantile(0.99)),
+        }
+    };
+    state.workers.iter().map(row).collect()
+}
+
+fn runtime(state: &State) -> Rows {
+    let stages = state.workers.iter().flat_map(|worker| {
+        worker.poller.stages().into_iter().map(|stage| StageRow {
+            core: worker.core,
+            stage: stage.name().to_owned(),
+            calls: stage.calls(),
+            packets: stage.packets(),
+            packets_per_call: stage.packets() as f64 / stage.calls().max(1) as f64,
+            cycles_per_packet: stage.cycles_per_packet(),
+        })
+    });
+    let totals = state.totals();
+    Rows::Runtime {
+        stages: stages.collect(),
+        totals: TotalsRow {
+            received: totals.received,
+            generated: totals.generated,
+            sent: totals.sent,
+            dropped: totals.dropped,
+            pending: totals.pending,
+        },
+    }
+}

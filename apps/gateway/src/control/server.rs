@@ -1,0 +1,149 @@
+//! The gateway's side of its socket.
+
+use super::{Answer, Request, SCHEMA, report};
+use crate::plan::State;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Longest request, bytes.
+const LONGEST: u64 = 4096;
+/// A client that says nothing for so long is left.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A listening socket, so that a second gateway of the same name is refused before it opens ports.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Server {
+    /// Takes the socket. One that a killed gateway left is replaced.
+    ///
+    /// # Errors
+    /// When a gateway answers there, the path is something else, or it cannot be made.
+    pub fn bind(path: &Path) -> Result<Server> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if there.file_type().is_socket() => {
+                if UnixStream::connect(path).is_ok() {
+                    bail!("{}: a gateway runs here already; stop it with `iogate stop`", path.display());
+                }
+                fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+            }
+            Ok(_) => bail!("{} is there and is no socket; remove it or choose another path", path.display()),
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        // Whoever may write to it may stop the gateway.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        Ok(Server { path: path.to_owned(), listener })
+    }
+
+    /// Answers from a thread of its own, until the handle is dropped.
+    pub fn serve(self, state: &Arc<State>) -> Result<Serving> {
+        let (state, done) = (Arc::downgrade(state), Arc::new(AtomicBool::new(false)));
+        let (path, stop) = (self.path.clone(), done.clone());
+        let accept = move || {
+            for client in self.listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (Ok(client), state) = (client, state.clone()) else { continue };
+                // The thread ends with its client, and holds the state only while it answers.
+                let spawned = std::thread::Builder::new().name("control".into()).spawn(move || {
+                    if let Err(error) = answer(client, &state) {
+                        tracing::debug!("control client: {error}");
+                    }
+                });
+                if let Err(error) = spawned {
+                    tracing::warn!("no thread for a control client: {error}");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("control".into()).spawn(accept)?;
+        Ok(Serving { path, done, thread: Some(thread) })
+    }
+}
+
+/// Answers until it is dropped, which removes the socket.
+#[derive(Debug)]
+pub struct Serving {
+    path: PathBuf,
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then sees the flag.
+        drop(UnixStream::connect(&self.path));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+fn answer(mut client: UnixStream, state: &Weak<State>) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    let mut requests = BufReader::new(client.try_clone()?);
+    loop {
+        let mut line = Vec::new();
+        if requests.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let (mut text, stopping) = match state.upgrade() {
+            Some(state) => respond(&line, &state),
+            None => (refusal("the gateway is stopping"), false),
+        };
+        text.push('\n');
+        client.write_all(text.as_bytes())?;
+        if stopping {
+            // Says nothing more: the connection ends with the process, and tells the client so.
+            client.set_read_timeout(None)?;
+            let mut rest = [0; 64];
+            while client.read(&mut rest)? > 0 {}
+            return Ok(());
+        }
+    }
+}
+
+/// The answer, and whether the gateway was asked to stop.
+fn respond(line: &[u8], state: &State) -> (String, bool) {
+    let request: Request = match serde_json::from_slice(line) {
+        Ok(request) => request,
+        Err(error) => return (refusal(&format!("not understood: {error}")), false),
+    };
+    match request {
+        Request { schema, .. } if schema != SCHEMA => {
+            (refusal(&format!("schema {schema} is not known here; this gateway speaks {SCHEMA}")), false)
+        }
+        Request { stop: true, show: None, .. } => {
+            state.stop.store(true, Ordering::SeqCst);
+            (json(&Answer { stopping: true, error: None }), true)
+        }
+        Request { show: Some(topic), stop: false, .. } => (json(&report::make(state, topic)), false),
+        _ => (refusal("ask for one thing: show or stop"), false),
+    }
+}
+
+fn refusal(why: &str) -> String {
+    json(&Answer { error: Some(why.into()), stopping: false })
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
