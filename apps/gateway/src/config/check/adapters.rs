@@ -11,7 +11,7 @@ use crate::config::model::{
 };
 use crate::config::problem::quoted;
 use crate::config::raw::{self, RawAdapter, RawAttach, RawNetwork, RawPolicy, RawPort, Ref, protocol_set};
-use crate::config::read::{Head, Table};
+use crate::config::read::Table;
 
 /// The adapters of the file and their policies.
 pub(super) struct Raw<'a> {
@@ -58,27 +58,45 @@ pub(super) fn check(
         classes,
     };
     Names::collect("vnic or vhba", raw.adapters.iter().map(|a| (&a.head, &a.name, ())));
-    unique_macs(&raw.adapters);
     arp_can_cross(&raw.adapters, classes);
     let adapters: Vec<_> = raw.adapters.iter().map(|a| around.adapter(a)).collect();
+    macs_tell_apart(&raw.adapters, &adapters, networks);
     adapters.into_iter().collect()
 }
 
-fn unique_macs(adapters: &[RawAdapter<'_>]) {
-    let mut owners: HashMap<MacAddr, &Head<'_>> = HashMap::new();
-    for adapter in adapters {
+/// Link, tag and MAC say whose a frame is; network and MAC say whom it is for. So two adapters may share a MAC only as
+/// the VLAN sub-interfaces of one interface do: on one link, with different tags, in different networks.
+fn macs_tell_apart(raw: &[RawAdapter<'_>], checked: &[Option<Adapter>], networks: &[RawNetwork<'_>]) {
+    let mut owners: HashMap<MacAddr, Vec<usize>> = HashMap::new();
+    for (at, adapter) in raw.iter().enumerate() {
         let Some(mac) = adapter.mac else { continue };
-        match owners.get(&mac.value) {
-            Some(owner) => adapter.head.problem_at(
+        let owners = owners.entry(mac.value).or_default();
+        let clash = owners.iter().find_map(|owner| {
+            let both = || checked[at].as_ref().zip(checked[*owner].as_ref());
+            let other_link = adapter.link.zip(raw[*owner].link).is_some_and(|(a, b)| a.value != b.value);
+            let how = if other_link { Some("on another link".to_owned()) } else { shared(both()?, networks) };
+            how.map(|how| (&raw[*owner].head, how))
+        });
+        if let Some((owner, how)) = clash {
+            let (mac_shown, label, line) = (mac.value, &owner.label, owner.line);
+            adapter.head.problem_at(
                 mac.line,
-                format!(
-                    "mac = \"{}\" is already that of {} (line {}); give each its own",
-                    mac.value, owner.label, owner.line
-                ),
-            ),
-            None => drop(owners.insert(mac.value, &adapter.head)),
+                format!("mac = \"{mac_shown}\" is already that of {label} (line {line}), {how}; give each its own"),
+            );
         }
+        owners.push(at);
     }
+}
+
+/// What two adapters with one MAC on one link must not share, if they do.
+fn shared((a, b): (&Adapter, &Adapter), networks: &[RawNetwork<'_>]) -> Option<String> {
+    let pairs = || a.attachments.iter().flat_map(|a| b.attachments.iter().map(move |b| (a, b)));
+    if let Some((both, _)) = pairs().find(|(a, b)| a.network == b.network) {
+        let name = networks[both.network.index()].name.as_ref();
+        return Some(format!("in the same network{}", name.map_or(String::new(), |name| format!(" \"{name}\""))));
+    }
+    let (both, _) = pairs().find(|(a, b)| a.tag == b.tag)?;
+    Some(both.tag.map_or("untagged too".to_owned(), |tag| format!("with the same tag {tag}")))
 }
 
 /// Classes of the file that keep ARP off a side would leave its adapters mute, and nobody would see why.

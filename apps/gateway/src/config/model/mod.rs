@@ -328,7 +328,7 @@ pub struct Adapter {
     pub kind: AdapterKind,
     /// The link it is on.
     pub link: LinkId,
-    /// Its address, unique in the gateway.
+    /// Its address. Two adapters share one only on one link, with different tags, in different networks.
     pub mac: MacAddr,
     /// Its networks and their tags on the link: one, or for a trunk at least one, all tagged and all different.
     pub attachments: Vec<Attachment>,
