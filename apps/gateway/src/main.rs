@@ -7,7 +7,7 @@ use iogate_gateway::config::{self, Config};
 use iogate_gateway::control::{Server, Topic, client};
 use iogate_gateway::plan::Gateway;
 use iogate_gateway::view;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -148,7 +148,12 @@ fn say(text: &str) -> Result<()> {
 
 fn start_log(level: &str) -> Result<()> {
     let filter = EnvFilter::try_new(level).with_context(|| format!("--log {level}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     Ok(())
 }
 

@@ -61,7 +61,10 @@ impl PoolBuilder {
             dpdk_sys::rte_pktmbuf_pool_create(unique.as_ptr(), self.buffers, cache, 0, self.data_room, SOCKET_ANY)
         };
         match NonNull::new(raw) {
-            Some(raw) => Ok(MbufPool { inner: Arc::new(Inner { raw, name: self.name, eal: self.eal }) }),
+            Some(raw) => {
+                let inner = Inner { raw, name: self.name, lost: AtomicU32::new(0), eal: self.eal };
+                Ok(MbufPool { inner: Arc::new(inner) })
+            }
             None => Err(self.explain(Errno::last())),
         }
     }
@@ -115,6 +118,8 @@ pub struct MbufPool {
 struct Inner {
     raw: NonNull<dpdk_sys::rte_mempool>,
     name: String,
+    /// Buffers that drivers of closed ports never give back.
+    lost: AtomicU32,
     eal: Eal,
 }
 
@@ -143,7 +148,18 @@ impl MbufPool {
 
     /// How many buffers are out: held by mbufs, batches, or the queues of ports.
     pub fn in_use(&self) -> u32 {
-        self.size() - self.available()
+        (self.size() - self.available()).saturating_sub(self.lost())
+    }
+
+    /// How many buffers were lost to drivers: AF_XDP's leaves what the kernel holds, 2048 a queue,
+    /// where it is when a port closes. They are unused, and freed with the pool.
+    pub fn lost(&self) -> u32 {
+        self.inner.lost.load(Ordering::Relaxed)
+    }
+
+    /// Notes buffers that a driver will not give back any more, and that nobody uses.
+    pub(crate) fn lose(&self, buffers: u32) {
+        self.inner.lost.fetch_add(buffers, Ordering::Relaxed);
     }
 
     /// Takes an empty buffer, or nothing when the pool has run dry.
@@ -194,7 +210,8 @@ impl Drop for Inner {
         let missing = || {
             let pool = self.raw.as_ptr();
             // SAFETY: the last handle is here, so the pool is alive.
-            unsafe { dpdk_sys::shim_pool_size(pool) - dpdk_sys::rte_mempool_avail_count(pool) }
+            let out = unsafe { dpdk_sys::shim_pool_size(pool) - dpdk_sys::rte_mempool_avail_count(pool) };
+            out.saturating_sub(self.lost.load(Ordering::Relaxed))
         };
         // Twice, since one count taken while a packet is being copied elsewhere may be too high.
         let missing = missing().max(missing());

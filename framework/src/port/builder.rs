@@ -127,7 +127,7 @@ impl PortBuilder {
             rx_taken: AtomicU64::new(0),
             tx_taken: AtomicU64::new(0),
             _rings: self.half.as_ref().map(|(pair, _)| pair.clone()),
-            _pool: pool.clone(),
+            pool: pool.clone(),
             _eal: self.eal.clone(),
         };
         let port = Port { inner: Arc::new(inner) };

@@ -60,7 +60,7 @@ pub(crate) struct Inner {
     tx_taken: AtomicU64,
     // Dropped after the port was closed, in this order.
     _rings: Option<Arc<ring::Pair>>,
-    _pool: MbufPool,
+    pool: MbufPool,
     _eal: Eal,
 }
 
@@ -141,9 +141,18 @@ impl Port {
     }
 }
 
+/// Buffers that DPDK's AF_XDP driver gives to the kernel for each queue. Every packet received is
+/// replaced by another buffer, so it is always as many, and closing the port does not free them.
+const AF_XDP_FILL: u32 = 2048;
+
 impl Drop for Inner {
     fn drop(&mut self) {
         let _one_at_a_time = control();
+        for queue in 0..self.tx_queues {
+            // Some drivers free what was sent only when the next packets are.
+            // SAFETY: the port is open and nobody else has the queue; no packet is read.
+            unsafe { dpdk_sys::shim_tx_burst(self.id, queue, std::ptr::null_mut(), 0) };
+        }
         // SAFETY: the port is open, no queue is out (each holds a handle), and it is not used again.
         let (stop, close, remove) = unsafe {
             let stop = dpdk_sys::rte_eth_dev_stop(self.id);
@@ -153,6 +162,9 @@ impl Drop for Inner {
         };
         if (stop, close, remove) != (0, 0, 0) {
             tracing::warn!("port {}: stop {stop}, close {close}, remove {remove}", self.spec);
+        }
+        if self.spec.kind() == PortKind::AfXdp {
+            self.pool.lose(AF_XDP_FILL * u32::from(self.rx_queues));
         }
     }
 }
