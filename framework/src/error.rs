@@ -116,7 +116,8 @@ impl Error {
         Error::Port {
             port: spec.to_string(),
             what: what.into(),
-            cause: Some(Errno::from_code(code)),
+            // Some functions fail without saying why.
+            cause: Some(Errno::from_code(code)).filter(|cause| cause.0 != 0),
             hint: hint.into(),
         }
     }

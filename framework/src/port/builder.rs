@@ -179,7 +179,7 @@ impl PortBuilder {
         }
         let check = |what: &str, result: i32| match result {
             0 => Ok(()),
-            code => Err(Error::port(&self.spec, what, code, "")),
+            code => Err(Error::port(&self.spec, what, code, attach_hint(&self.spec))),
         };
         let mut conf = dpdk_sys::rte_eth_conf::default();
         conf.rxmode.mtu = u32::from(self.mtu.unwrap_or(1500).min(info.max_mtu));

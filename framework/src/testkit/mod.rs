@@ -1,6 +1,6 @@
 //! What the tests of this crate and of applications stand on (feature `testkit`): one EAL for a
 //! whole test process, ports with the test at the other end, frames by their layers, a check that
-//! no buffer leaked, and capture files.
+//! no buffer leaked, capture files, and network namespaces.
 //!
 //! ```
 //! use iogate::pipeline::{Context, Stage, chain};
@@ -24,11 +24,15 @@
 mod capture;
 mod fake_port;
 mod frame;
+mod log;
+mod namespace;
 mod storage;
 
 pub use capture::{read_pcap, write_pcap};
 pub use fake_port::FakePort;
 pub use frame::{Frame, mac};
+pub use log::warnings;
+pub use namespace::{in_namespace, sh, skip};
 
 use crate::eal::{Eal, HugePages};
 use crate::memory::MbufPool;
@@ -41,6 +45,7 @@ use std::sync::OnceLock;
 pub fn eal() -> &'static Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     EAL.get_or_init(|| {
+        log::collect();
         let builder = Eal::builder().memory_mb(256).huge_pages(HugePages::Never);
         builder.start().unwrap_or_else(|error| panic!("{error}"))
     })

@@ -1,0 +1,402 @@
+//! Ports of every kind that needs no card: made, used, changed, removed.
+//!
+//! Each test with a kernel interface or a socket runs in a process and a network namespace of its own.
+
+use iogate::memory::Batch;
+use iogate::port::{MAX_QUEUES, Port};
+use iogate::prelude::*;
+use iogate::testkit::{
+    Complete, FakePort, Frame, eal, in_namespace, mac, pool, read_pcap, sh, skip, warnings, write_pcap,
+};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn start(spec: &str, pool: &MbufPool) -> Port {
+    eal().port(&spec.parse().expect(spec)).pool(pool).start().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn frame(number: u16) -> Vec<u8> {
+    Frame::ethernet(mac(1), mac(2))
+        .payload(number.to_be_bytes())
+        .payload(vec![number as u8; 44 + number as usize % 1300])
+        .build()
+}
+
+/// Sends frames from one port to the other and expects them there, whole and in order.
+fn cross(from: &Port, to: &Port, pool: &MbufPool) {
+    const FRAMES: u16 = 200;
+    let (mut tx, mut rx) = (from.tx(0).unwrap(), to.rx(0).unwrap());
+    let (mut sending, mut receiving): (Batch, Batch) = (Batch::new(), Batch::new());
+    let (mut sent, mut arrived) = (0, Vec::new());
+    let end = Instant::now() + Duration::from_secs(20);
+    while arrived.len() < usize::from(FRAMES) {
+        assert!(
+            Instant::now() < end,
+            "{} of {sent} frames arrived from {} at {}",
+            arrived.len(),
+            from.spec(),
+            to.spec()
+        );
+        // Few at a time: the kernel's queues are shorter than ours.
+        if sent < FRAMES && sending.is_empty() && usize::from(sent) < arrived.len() + 16 {
+            drop(sending.push(pool.alloc_from(&frame(sent)).expect("a buffer"), ()));
+            sent += 1;
+        }
+        tx.send(&mut sending);
+        rx.receive(&mut receiving);
+        let ours = |packet: &Mbuf| packet.data().get(12..14) == Some(&[0x88, 0xb5]);
+        arrived
+            .extend(receiving.drain().filter(|(packet, ())| ours(packet)).map(|(packet, ())| packet.data().to_vec()));
+    }
+    let expected: Vec<Vec<u8>> = (0..FRAMES).map(frame).collect();
+    assert_eq!(arrived, expected, "from {} to {}", from.spec(), to.spec());
+    // Drivers free what was sent when they need the room; a burst of nothing is a reminder.
+    tx.send(&mut sending);
+}
+
+/// Both directions, the counters, and what can be asked of any port.
+fn exercise(a: &Port, b: &Port, pool: &MbufPool) {
+    cross(a, b, pool);
+    cross(b, a, pool);
+    for port in [a, b] {
+        let stats = port.stats().unwrap();
+        assert!(stats.rx_packets >= 200 && stats.tx_packets >= 200, "{}: {stats:?}", port.spec());
+        let names: Vec<String> = port.xstats().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().any(|name| name == "rx_good_packets"), "{}: {names:?}", port.spec());
+        assert!(port.link().unwrap().up, "{}", port.spec());
+        assert!(port.mtu().unwrap() >= 1500, "{}", port.spec());
+        port.reset_stats().unwrap();
+        assert_eq!(port.stats().unwrap().tx_packets, 0, "{}", port.spec());
+    }
+}
+
+fn nothing_was_warned_of() {
+    assert_eq!(warnings(), [""; 0]);
+}
+
+/// A pool, two ports on it, and all of it gone again without a word.
+fn pair_works(a: &str, b: &str) {
+    let pool = pool("pair", 8192);
+    let _complete = Complete::new(&pool);
+    for _ in 0..2 {
+        let (a, b) = (start(a, &pool), start(b, &pool));
+        exercise(&a, &b, &pool);
+    }
+    nothing_was_warned_of();
+}
+
+fn veth() {
+    sh("ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up");
+}
+
+#[test]
+fn ring_pairs_carry_frames() {
+    let pool = pool("rings", 1024);
+    let _complete = Complete::new(&pool);
+    let (a, b) = eal().port_pair("rings", 256).unwrap();
+    let (a, b) = (a.pool(&pool).start().unwrap(), b.pool(&pool).start().unwrap());
+    exercise(&a, &b, &pool);
+    assert!(a.info().passes_buffers);
+}
+
+#[test]
+fn what_waits_in_a_ring_comes_home_with_the_ports() {
+    let pool = pool("waiting", 256);
+    let _complete = Complete::new(&pool);
+    let mut fake = FakePort::with_pool("waiting", &pool);
+    fake.inject_many((0..100).map(frame));
+    let mut batch: Batch = Batch::new();
+    assert_eq!(fake.port.rx(0).unwrap().receive_at_most(&mut batch, 5), 5);
+    assert_eq!(pool.in_use(), 100);
+}
+
+#[test]
+fn a_ring_port_is_a_loop() {
+    let pool = pool("loop", 1024);
+    let _complete = Complete::new(&pool);
+    let port = start("ring", &pool);
+    cross(&port, &port, &pool);
+}
+
+#[test]
+fn null_ports_give_and_take() {
+    let pool = pool("null", 1024);
+    let _complete = Complete::new(&pool);
+    let port = start("null:size=100", &pool);
+    let mut batch: Batch = Batch::new();
+    assert_eq!(port.rx(0).unwrap().receive(&mut batch), 32);
+    assert!(batch.packets().iter().all(|packet| packet.len() == 100 && packet.port() == port.id()));
+    assert_eq!((port.tx(0).unwrap().send(&mut batch), batch.len()), (32, 0));
+    assert_eq!(port.stats().unwrap().tx_packets, 32);
+}
+
+#[test]
+fn captures_are_read_and_written() {
+    let pool = pool("pcap", 1024);
+    let _complete = Complete::new(&pool);
+    let folder = tempfile::tempdir().unwrap();
+    let (source, sink) = (folder.path().join("in.pcap"), folder.path().join("out.pcap"));
+    let frames: Vec<Vec<u8>> = (0..50).map(frame).collect();
+    write_pcap(&source, &frames).unwrap();
+    {
+        let port = start(&format!("pcap:rx_pcap={},tx_pcap={}", source.display(), sink.display()), &pool);
+        let (mut rx, mut tx) = (port.rx(0).unwrap(), port.tx(0).unwrap());
+        let mut batch: Batch = Batch::new();
+        while rx.receive(&mut batch) > 0 {
+            tx.send(&mut batch);
+            assert!(batch.is_empty());
+        }
+    }
+    assert_eq!(read_pcap(&sink).unwrap(), frames);
+}
+
+#[test]
+fn a_queue_has_one_owner_at_a_time() {
+    let pool = pool("queues", 512);
+    let port = start("null", &pool);
+    let rx = port.rx(0).unwrap();
+    let error = port.rx(0).unwrap_err().to_string();
+    assert_eq!(error, "port null: RX queue 0 is taken; one owner polls a queue");
+    let error = port.tx(1).unwrap_err().to_string();
+    assert_eq!(error, "port null: there is no TX queue 1; it has 1: ask for more with queues()");
+    drop(rx);
+    assert!(port.rx(0).is_ok() && port.rx(u16::MAX).is_err());
+}
+
+#[test]
+fn the_last_handle_closes_the_port() {
+    let pool = pool("handles", 512);
+    let spec = "net_null_handles,size=64";
+    let (port, rx) = {
+        let port = start(spec, &pool);
+        (port.clone(), port.rx(0).unwrap())
+    };
+    drop(port);
+    let error = eal().port(&spec.parse().unwrap()).pool(&pool).start().unwrap_err().to_string();
+    assert_eq!(error, "port net_null_handles,size=64: the device is in use; one port stands for one device");
+    drop(rx);
+    start(spec, &pool);
+}
+
+#[test]
+fn what_cannot_be_started_says_why_and_leaves_nothing() {
+    let pool = pool("refused", 512);
+    let _complete = Complete::new(&pool);
+    let refused = |spec: &str| eal().port(&spec.parse().unwrap()).pool(&pool).start().unwrap_err().to_string();
+    for (spec, parts) in [
+        ("af_packet:nosuchif", ["cannot make the device", "must exist"]),
+        ("af_xdp:nosuchif", ["cannot make the device", "must exist"]),
+        ("pcap:rx_pcap=/nonexistent", ["cannot make the device", "file must exist"]),
+        ("vhost:/nonexistent/socket", ["port vhost:/nonexistent/socket", "folder must exist"]),
+        ("virtio_user:/nonexistent", ["port virtio_user:/nonexistent", "backend must be listening"]),
+        ("net_nosuchdriver0", ["cannot make the device", "own message"]),
+    ] {
+        let message = refused(spec);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+    let message = eal().port(&"null".parse().unwrap()).start().unwrap_err().to_string();
+    assert_eq!(message, "port null: no pool was given; call pool() before start()");
+    for queues in [(0, 1), (1, 0), (MAX_QUEUES + 1, 1)] {
+        let port = eal().port(&"null".parse().unwrap()).pool(&pool).queues(queues.0, queues.1);
+        assert!(port.start().unwrap_err().to_string().contains("use 1 to 64 of each"));
+    }
+    let message = eal().port(&"ring".parse().unwrap()).pool(&pool).queues(40, 1).start().unwrap_err().to_string();
+    assert!(message.contains("40 RX and 1 TX queues wanted; the device has"), "{message}");
+}
+
+#[test]
+fn ports_come_and_go_on_many_threads() {
+    let pool = pool("many", 4096);
+    let _complete = Complete::new(&pool);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let mut fake = FakePort::with_slots("many", &pool, 64);
+                    let null = start("null", &pool);
+                    let mut batch: Batch = Batch::new();
+                    null.rx(0).unwrap().receive(&mut batch);
+                    fake.port.tx(0).unwrap().send(&mut batch);
+                    assert_eq!(fake.received().len(), 32);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn several_queues_each_have_their_own_traffic() {
+    let pool = pool("several", 2048);
+    let _complete = Complete::new(&pool);
+    let port = eal().port(&"null".parse().unwrap()).pool(&pool).queues(4, 4).start().unwrap();
+    let mut queues: Vec<_> = (0..4).map(|queue| (port.rx(queue).unwrap(), port.tx(queue).unwrap())).collect();
+    std::thread::scope(|scope| {
+        for (rx, tx) in &mut queues {
+            scope.spawn(move || {
+                let mut batch: Batch = Batch::new();
+                for _ in 0..100 {
+                    rx.receive(&mut batch);
+                    tx.send(&mut batch);
+                }
+            });
+        }
+    });
+    assert_eq!(port.stats().unwrap().tx_packets, 4 * 100 * 32);
+}
+
+#[test]
+fn tap_is_an_interface_while_the_port_lives() {
+    in_namespace("tap_is_an_interface_while_the_port_lives", || {
+        let pool = pool("tap", 8192);
+        let _complete = Complete::new(&pool);
+        for _ in 0..2 {
+            let tap = start("tap:gw0", &pool);
+            sh("ip link set gw0 up");
+            assert!(Path::new("/sys/class/net/gw0").exists());
+            let other = start("af_packet:gw0", &pool);
+            exercise(&tap, &other, &pool);
+            tap.set_mtu(1400).unwrap();
+            assert_eq!((tap.mtu().unwrap(), sh("cat /sys/class/net/gw0/mtu").trim()), (1400, "1400"));
+            tap.set_promiscuous(false).unwrap();
+            assert!(!tap.promiscuous());
+            tap.set_promiscuous(true).unwrap();
+            assert!(tap.promiscuous());
+            drop((tap, other));
+            assert!(!Path::new("/sys/class/net/gw0").exists());
+        }
+        nothing_was_warned_of();
+    });
+}
+
+#[test]
+fn af_packet_joins_an_interface() {
+    in_namespace("af_packet_joins_an_interface", || {
+        veth();
+        pair_works("af_packet:v0", "af_packet:v1");
+        link_follows_the_cable("af_packet:v0");
+    });
+}
+
+fn link_follows_the_cable(spec: &str) {
+    let pool = pool("link", 8192);
+    let port = start(spec, &pool);
+    assert!(port.link().unwrap().up);
+    sh("ip link set v1 down");
+    assert!(!port.link().unwrap().up, "the other end is down");
+    sh("ip link set v1 up; ip link set v0 down");
+    assert!(!port.link().unwrap().up, "this end is down");
+    sh("ip link set v0 up");
+    assert!(port.link().unwrap().up);
+    sh("ip link del v0");
+    assert!(!port.link().unwrap().up, "it is gone");
+}
+
+#[test]
+fn af_packet_spreads_over_queues() {
+    in_namespace("af_packet_spreads_over_queues", || {
+        veth();
+        let pool = pool("spread", 8192);
+        let _complete = Complete::new(&pool);
+        let port = eal().port(&"af_packet:v0".parse().unwrap()).pool(&pool).queues(2, 2).start().unwrap();
+        spreads(&port, &start("af_packet:v1", &pool), &pool);
+    });
+}
+
+#[test]
+fn tap_spreads_over_queues() {
+    in_namespace("tap_spreads_over_queues", || {
+        let pool = pool("spread", 8192);
+        let _complete = Complete::new(&pool);
+        let port = eal().port(&"tap:gw0".parse().unwrap()).pool(&pool).queues(2, 2).start().unwrap();
+        sh("ip link set gw0 up");
+        spreads(&port, &start("af_packet:gw0", &pool), &pool);
+    });
+}
+
+/// Many flows sent to a port of two queues all arrive, some on each.
+fn spreads(port: &Port, from: &Port, pool: &MbufPool) {
+    let mut queues = [port.rx(0).unwrap(), port.rx(1).unwrap()];
+    let mut tx = from.tx(0).unwrap();
+    let mut counts = [0, 0];
+    let end = Instant::now() + Duration::from_secs(20);
+    for flow in 0..256_u16 {
+        let frame =
+            Frame::ethernet(mac(1), mac(2)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1000 + flow, 2000).payload([0; 20]);
+        let mut batch: Batch = Batch::new();
+        drop(batch.push(pool.alloc_from(&frame.build()).unwrap(), ()));
+        tx.send(&mut batch);
+        while counts[0] + counts[1] <= usize::from(flow) && Instant::now() < end {
+            for (queue, count) in queues.iter_mut().zip(&mut counts) {
+                let mut batch: Batch = Batch::new();
+                queue.receive(&mut batch);
+                *count += batch.packets().iter().filter(|packet| packet.data().get(12..14) == Some(&[8, 0])).count();
+            }
+        }
+    }
+    assert_eq!(counts[0] + counts[1], 256, "{counts:?}");
+    assert!(counts[0] > 0 && counts[1] > 0, "{counts:?}");
+}
+
+#[test]
+fn af_xdp_joins_an_interface() {
+    const NAME: &str = "af_xdp_joins_an_interface";
+    in_namespace(NAME, || {
+        veth();
+        if !xdp_sockets() {
+            return skip(NAME, "this kernel has no AF_XDP sockets");
+        }
+        // The driver gives neither the buffers of its fill queue back nor, before DPDK 23, the queue:
+        // so each port has a pool and an interface of its own, and that much may be missing.
+        let fill_queue = |pool: &MbufPool| assert!([0, 2048].contains(&pool.in_use()), "{}", pool.in_use());
+        let first = pool("xdp", 8192);
+        {
+            let (a, b) = (start("af_xdp:v0", &first), start("af_packet:v1", &first));
+            exercise(&a, &b, &first);
+        }
+        fill_queue(&first);
+        assert!(!sh("ip link show v0").contains("xdp"), "no program stays on the interface");
+        sh("ip link del v0");
+        veth();
+        link_follows_the_cable("af_xdp:v0");
+    });
+}
+
+/// Whether the kernel knows the protocol: it shows in /proc/net where it was compiled in.
+fn xdp_sockets() -> bool {
+    std::fs::read_to_string("/proc/net/protocols").is_ok_and(|text| text.lines().any(|line| line.starts_with("XDP")))
+}
+
+#[test]
+fn vhost_serves_virtio() {
+    in_namespace("vhost_serves_virtio", || {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("server");
+        pair_works(&format!("vhost:{}", socket.display()), &format!("virtio_user:{}", socket.display()));
+        assert!(!socket.exists(), "the socket goes with the port");
+    });
+}
+
+#[test]
+fn vhost_calls_virtio() {
+    in_namespace("vhost_calls_virtio", || {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("server");
+        pair_works(
+            &format!("vhost:{},client=1", socket.display()),
+            &format!("virtio_user:{},server=1", socket.display()),
+        );
+    });
+}
+
+#[test]
+fn memif_joins_ports_of_one_process() {
+    in_namespace("memif_joins_ports_of_one_process", || {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("memif");
+        pair_works(
+            &format!("memif:{},role=server", socket.display()),
+            &format!("memif:{},role=client", socket.display()),
+        );
+        assert!(!socket.exists(), "the socket goes with the port");
+    });
+}
