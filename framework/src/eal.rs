@@ -18,7 +18,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::memory::PoolBuilder;
 use crate::port::{PortBuilder, PortSpec};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -218,7 +218,32 @@ fn init(arguments: &[String]) -> Result<(), Errno> {
     // SAFETY: argv is a NULL-terminated array of `count` C strings that outlives the call; EAL
     // reorders the pointers and copies what it keeps.
     let result = unsafe { dpdk_sys::rte_eal_init(count, argv.as_mut_ptr()) };
-    if result < 0 { Err(Errno::last()) } else { Ok(()) }
+    if result < 0 {
+        return Err(Errno::last());
+    }
+    silence_xdp();
+    Ok(())
+}
+
+/// libbpf and libxdp, which the AF_XDP driver brings along, print pages of notes about attempts that
+/// need no attention; what fails in earnest the driver reports itself.
+fn silence_xdp() {
+    type SetPrint = unsafe extern "C" fn(print: *const c_void) -> *const c_void;
+    for (library, function) in [(c"libbpf.so.1", c"libbpf_set_print"), (c"libxdp.so.1", c"libxdp_set_print")] {
+        // SAFETY: RTLD_NOLOAD finds a library only when it is loaded already; both functions take
+        // the printing function and return the one before, and take NULL for none.
+        unsafe {
+            let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
+            if handle.is_null() {
+                continue;
+            }
+            let symbol = libc::dlsym(handle, function.as_ptr());
+            if !symbol.is_null() {
+                std::mem::transmute::<*mut c_void, SetPrint>(symbol)(std::ptr::null());
+            }
+            libc::dlclose(handle);
+        }
+    }
 }
 
 /// Free huge pages of all sizes, MiB.
