@@ -149,6 +149,10 @@ impl PortBuilder {
         if let Some((pair, first)) = &self.half {
             return pair.attach(*first);
         }
+        if let Some(interface) = self.spec.interface().filter(|name| !super::state::interface_exists(name)) {
+            let what = format!("there is no interface {interface} in this network namespace");
+            return Err(Error::port_refused(&self.spec, what, "see `ip link`; it must exist before the port is made"));
+        }
         static SERIAL: AtomicU32 = AtomicU32::new(0);
         // Queues of kernel interfaces and vhost come in pairs, and more of them than the peer has
         // cannot be made: when fewer TX queues will do, RX decides.

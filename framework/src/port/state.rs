@@ -204,14 +204,23 @@ impl Port {
     }
 }
 
-/// Whether the kernel sees a carrier on the interface; nothing when it does not say (an interface
-/// that is down has none to read).
+/// Whether the kernel sees a carrier on the interface; nothing when it does not say.
 fn carrier(interface: &str) -> Option<bool> {
-    let folder = format!("/sys/class/net/{interface}");
-    match fs::read_to_string(format!("{folder}/carrier")) {
-        Ok(text) => Some(text.trim() == "1"),
-        // Reading it fails on an interface that is administratively down, which is a link that is
-        // down; an interface that is not there is one too.
-        Err(_) => fs::exists("/sys/class/net/lo").ok().filter(|there| *there).map(|_| false),
+    if !can_see_interfaces() {
+        return None;
     }
+    // Cannot be read on an interface that is administratively down, or gone: no frame can pass there.
+    Some(fs::read_to_string(format!("{INTERFACES}/{interface}/carrier")).is_ok_and(|text| text.trim() == "1"))
+}
+
+/// Whether there is such an interface, or that cannot be told.
+pub(super) fn interface_exists(interface: &str) -> bool {
+    !can_see_interfaces() || fs::exists(format!("{INTERFACES}/{interface}")).unwrap_or(true)
+}
+
+const INTERFACES: &str = "/sys/class/net";
+
+/// Every network namespace has a loopback interface; where it is not seen, sysfs is another's.
+fn can_see_interfaces() -> bool {
+    fs::exists(format!("{INTERFACES}/lo")).unwrap_or(false)
 }
