@@ -64,7 +64,8 @@ pub trait Stage<M: Copy + Default = ()>: std::marker::Send {
     /// Called once a round, after every queue was polled: sends what is still held back.
     fn flush(&mut self, _cx: &mut Context) {}
 
-    /// Called once, when the worker stops: gives up what cannot be sent any more.
+    /// Called when the worker stops, and again when all others have, which may still have handed
+    /// packets over: gives up what cannot be sent any more.
     fn finish(&mut self) {}
 
     /// The name in `show runtime`. Default: the type's.

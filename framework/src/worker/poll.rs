@@ -67,6 +67,7 @@ pub(super) trait Task: Send {
     fn round(&mut self) -> usize;
     fn listen(&self) -> Result<()>;
     fn arm(&self, on: bool);
+    fn flush(&mut self);
     fn finish(&mut self);
     fn close(&mut self);
 }
@@ -89,6 +90,11 @@ impl<M: Copy + Default + Send, S: Stage<M>> Task for Running<M, S> {
 
     fn arm(&self, on: bool) {
         self.poll.queues.iter().for_each(|queue| queue.arm(on));
+    }
+
+    fn flush(&mut self) {
+        self.poll.stage.flush(&mut self.poll.cx);
+        self.poll.cx.empty_trash();
     }
 
     fn finish(&mut self) {

@@ -302,13 +302,14 @@ fn poll_until_stopped(mut worker: Worker, polling: Polling, shared: &Shared) -> 
         poll(&mut worker, shared);
     }
     worker.tasks.iter_mut().for_each(|task| task.close());
-    drop(polling);
     if outcome.is_err() {
         return outcome.map(|()| Vec::new());
     }
-    // Others may still hand packets over; what they hand over after they have stopped is nothing.
     worker.tasks.iter_mut().for_each(|task| task.finish());
+    drop(polling);
+    // Others may still hand packets over, until they have finished too.
     while shared.polling.load(Ordering::SeqCst) > 0 {
+        worker.tasks.iter_mut().for_each(|task| task.flush());
         std::thread::sleep(Duration::from_micros(200));
     }
     worker.tasks.iter_mut().for_each(|task| task.finish());
