@@ -98,7 +98,9 @@ mod tests {
     #[test]
     fn a_packet_wakes_it_up() {
         let mut quiet = Quiet::new(Idle::SOFTWARE);
-        (0..1000).for_each(|_| drop(quiet.after(0)));
+        (0..1000).for_each(|_| {
+            quiet.after(0);
+        });
         assert_eq!(quiet.after(1), Rest::None);
         assert_eq!(quiet.after(0), Rest::None);
     }
