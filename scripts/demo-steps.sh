@@ -80,6 +80,7 @@ finish() {
   trap '' INT TERM HUP
   trap - EXIT
   for name in "${failed[@]}"; do say "failed: $name"; status=1; done
+  if [ "$status" = 0 ]; then say "demo: every check passed"; fi
   if [ -n "$keep" ] && [ "$status" -lt 2 ] && [ -s "$state/pids" ]; then
     hints
   else
@@ -87,7 +88,6 @@ finish() {
     end_children $$
     take_down
   fi
-  [ "$status" = 0 ] && say "demo: every check passed"
   exit "$status"
 }
 
@@ -321,7 +321,7 @@ summary() {
 adapter() {
   show vnics | jq -er --arg name "$1" '
     .vnics[] | select(.name == $name and .from_server.bytes > 0 and .to_server.bytes > 0)
-    | "\(.name) \(.kind) \(.from_server.bytes / 1048576 | round) \(.to_server.bytes / 1048576 | round) \(.drops)"' |
+    | "\(.name) \(.kind) \(.from_server.bytes / 1048576 | round) \(.to_server.bytes / 1048576 | round) \(.dropped)"' |
     while read -r name kind from to drops; do
       printf '  %-10s %-5s %7s MiB %8s MiB  %7s  %s\n' "$name" "$kind" "$from" "$to" "$drops" "$2" >&2
     done
