@@ -1,0 +1,136 @@
+//! The gateway's whole pipeline: what switching costs on top of moving packets.
+
+use crate::alone::{self, Job, Sample};
+use crate::mix::{self, From, Sizes};
+use crate::series::{Comparison, Listing, Report, Target, digits, in_turns};
+use crate::testpmd::Testpmd;
+use crate::{Plan, say};
+use anyhow::{Result, anyhow, ensure};
+use iogate::eal::Eal;
+use iogate::pipeline::{DropReason, Outlet};
+use iogate::telemetry::cycles_per_second;
+use iogate::worker::{Idle, Runtime};
+use iogate_gateway::config;
+use iogate_gateway::dataplane::{Active, Ingress, Switch, Tables, drop as reasons};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const BUFFERS: u32 = 16_384;
+/// A port that takes everything and gives nothing.
+const SINK: &str = "no-rx=1";
+
+/// Servers' frames at 64 bytes are the figure that counts; the others say how it varies.
+pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("bench.toml");
+    std::fs::write(&config, mix::config())?;
+    for (name, from, sizes, target) in [
+        ("gateway, from servers, 64 B", From::Servers, Sizes::Small, Some(Target::AtMost(2.0))),
+        ("gateway, from servers, IMIX", From::Servers, Sizes::Imix, None),
+        ("gateway, from uplinks, 64 B", From::Uplinks, Sizes::Small, None),
+    ] {
+        let captures = mix::captures(folder.path(), from, sizes)?;
+        let devices: Vec<String> = (0..)
+            .zip(&captures)
+            .flat_map(|(number, (_, file))| {
+                [
+                    format!("net_pcap{number},rx_pcap={},infinite_rx=1", file.display()),
+                    format!("net_null{number},{SINK}"),
+                ]
+            })
+            .collect();
+        let captures = captures.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
+        let job = Job::Gateway { config: config.clone(), captures };
+        if Testpmd::start(&devices, BUFFERS, plan.core)?.is_none() {
+            report.notes.push("gateway: not measured: install dpdk-dev".to_owned());
+            return Ok(());
+        }
+        let samples = RefCell::new(Vec::new());
+        let ours = || {
+            let sample: Sample = alone::spawn(&job, plan)?;
+            let cycles = sample.cycles();
+            samples.borrow_mut().push(sample);
+            Ok(cycles)
+        };
+        let theirs = || {
+            let mut testpmd = Testpmd::start(&devices, BUFFERS, plan.core)?.expect("it started before");
+            let forwarded = testpmd.measure(plan.seconds)?;
+            let hz = samples.borrow().last().map_or(f64::NAN, |sample: &Sample| sample.tsc_hz);
+            Ok(forwarded.time.as_secs_f64() * hz / forwarded.packets as f64)
+        };
+        say(format_args!("{name}: ours, then testpmd's, cycles per packet"));
+        let runs = in_turns(plan.runs, name, ours, theirs)?;
+        report.comparisons.push(Comparison::new(name, "cycles/packet", "testpmd", &runs, target));
+        if let Some(sample) = samples.borrow().last() {
+            stages(name, sample, report);
+        }
+    }
+    Ok(())
+}
+
+/// Where the cycles of a measurement went, and whether packets were lost.
+fn stages(name: &str, sample: &Sample, report: &mut Report) {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut rest = sample.cycles();
+    for (stage, packets, cycles) in &sample.stages {
+        rest -= cycles;
+        rows.push(vec![stage.clone(), digits(*packets), digits(*cycles)]);
+    }
+    rows.push(vec!["receiving, sending what waits, the loop".to_owned(), String::new(), digits(rest)]);
+    rows.push(vec!["all".to_owned(), String::new(), digits(sample.cycles())]);
+    let head = vec!["stage", "packets/call", "cycles/packet"];
+    report.tables.push(Listing { name: format!("{name}: the last measurement by stage"), head, rows });
+    let dropped: u64 = sample.drops.values().sum();
+    let share = 100.0 * sample.cpu_s / sample.wall_s;
+    let mut note = format!(
+        "{name}: {dropped} packets dropped, {} sent; the worker had its core {share:.0} % of the time.",
+        sample.sent
+    );
+    for (reason, count) in &sample.drops {
+        note.push_str(&format!(" {reason}: {count}."));
+    }
+    report.notes.push(note);
+}
+
+/// Ours: every link and uplink sends to a null port of its own; those with a capture are polled.
+pub(crate) fn measure(eal: &Eal, plan: Plan, path: &Path, captures: &[String]) -> Result<Sample> {
+    let config = config::load(path)?;
+    let pool = eal.pool("bench").buffers(BUFFERS).create()?;
+    let (mut queues, mut ingress, mut outlets) = (Vec::new(), Vec::new(), Vec::new());
+    let links = (0..config.links.len()).map(Ingress::Link);
+    let ways = links.chain((0..config.uplinks.len()).map(Ingress::Uplink));
+    for (way, (_, name, _, _)) in ways.zip(config.ports()) {
+        let sink = eal.port(&format!("null,{SINK}").parse()?).pool(&pool).start()?;
+        outlets.push(Outlet::new(sink.tx(0)?));
+        let file = captures.iter().find_map(|capture| capture.strip_prefix(&format!("{name}=")));
+        if let Some(file) = file {
+            let spec = format!("pcap,rx_pcap={file},infinite_rx=1").parse()?;
+            queues.push(eal.port(&spec).pool(&pool).start()?.rx(0)?);
+            ingress.push(way);
+        }
+    }
+    ensure!(queues.len() == captures.len(), "a capture is for a port that is not there");
+    let first = |id| config.uplinks_of(id).first().map(|uplink| uplink.index() as u16);
+    let active = config.networks().map(|(id, _)| first(id).ok_or_else(|| anyhow!("a network without uplink")));
+    let active = Arc::new(Active(active.collect::<Result<_>>()?));
+    let switch = Switch::new(Arc::new(Tables::new(&config)), active, ingress, outlets);
+
+    let mut runtime = Runtime::new(eal);
+    let worker = runtime.worker(plan.core)?;
+    let poller = worker.idle(Idle::Spin).poll(queues, switch);
+    let mut sample = alone::measure(&mut runtime, plan.seconds)?;
+    let mut drops = BTreeMap::new();
+    for reason in DropReason::all() {
+        let sources = poller.sources().iter().map(|source| source.drops().packets(reason)).sum::<u64>();
+        let outlets = poller.outlets().iter().map(|outlet| outlet.drops().packets(reason)).sum::<u64>();
+        if sources + outlets > 0 {
+            drops.insert(reasons::name(reason).to_owned(), sources + outlets);
+        }
+    }
+    sample.drops = drops;
+    sample.stages = poller.stages().iter().filter_map(alone::stage).collect();
+    ensure!(cycles_per_second() > 0, "EAL knows no frequency");
+    Ok(sample)
+}

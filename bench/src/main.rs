@@ -1,0 +1,129 @@
+//! What the framework and the gateway cost, beside their peers.
+//!
+//! Every figure is a ratio against a peer that ran in turns with ours, so that what disturbs the
+//! machine disturbs both: see [`series`]. Each measurement of ours is a process of its own
+//! ([`alone`]), as each of the peer's is ([`testpmd`]).
+#![deny(unsafe_code)]
+
+mod alone;
+#[allow(unsafe_code)]
+mod clock;
+mod gateway;
+mod io;
+mod iperf;
+mod lookup;
+mod mix;
+#[allow(unsafe_code)]
+mod rte_hash;
+mod series;
+mod testpmd;
+
+use alone::Job;
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
+use series::Report;
+
+/// Compares the framework and the gateway with their peers, in turns, on this machine
+#[derive(Debug, Parser)]
+#[command(name = "iogate-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    /// Measurements of each side; the median counts
+    #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=101))]
+    runs: u32,
+    /// Length of one measurement
+    #[arg(long, global = true, default_value_t = 1.0, value_parser = seconds)]
+    seconds: f64,
+    /// The core that forwards; the last one by default
+    #[arg(long, global = true)]
+    core: Option<usize>,
+    /// How to print the result
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Output {
+    #[default]
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Forwarding as it comes between two null ports, beside testpmd
+    Io,
+    /// The gateway's whole pipeline from pcap to null ports, beside testpmd on the same ports
+    Gateway,
+    /// The gateway's address table, beside rte_hash
+    Lookup,
+    /// iperf3 through the gateway on AF_XDP, beside testpmd
+    Iperf,
+    /// All of them
+    All,
+    /// One measurement of ours, printed as JSON: what the others start
+    #[command(hide = true)]
+    Alone {
+        #[command(subcommand)]
+        job: Job,
+    },
+}
+
+/// What every measurement needs to know.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    runs: u32,
+    seconds: f64,
+    core: usize,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let cores = iogate::worker::cores();
+    let core = cli.core.unwrap_or_else(|| cores.last().copied().unwrap_or(0));
+    ensure!(cores.contains(&core), "there is no core {core} to run on; there are {cores:?}");
+    let plan = Plan { runs: cli.runs, seconds: cli.seconds, core };
+    let mut report = Report::default();
+    match cli.what {
+        What::Io => io::compare(plan, &mut report)?,
+        What::Gateway => gateway::compare(plan, &mut report)?,
+        What::Lookup => lookup::compare(plan, &mut report)?,
+        What::Iperf => iperf::compare(plan, &mut report)?,
+        What::All => {
+            io::compare(plan, &mut report)?;
+            gateway::compare(plan, &mut report)?;
+            lookup::compare(plan, &mut report)?;
+            iperf::compare(plan, &mut report)?;
+        }
+        What::Alone { job } => return alone::run(job, plan),
+    }
+    match cli.output {
+        Output::Table => print!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
+    if (0.05..=600.0).contains(&value) { Ok(value) } else { Err("use 0.05 to 600".to_owned()) }
+}
+
+/// Says what is going on, beside the result.
+fn say(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        assert!(Cli::try_parse_from(["iogate-bench", "io", "--seconds", "0"]).is_err());
+        assert!(Cli::try_parse_from(["iogate-bench", "all", "--runs", "3", "-o", "json"]).is_ok());
+    }
+}

@@ -1,0 +1,197 @@
+//! Measurements in turns, and what is made of them.
+
+use anyhow::Result;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+use std::fmt;
+
+/// What was measured, in the order in which it was.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) tables: Vec<Listing>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Ours and a peer's, measured in turns.
+#[derive(Debug, Serialize)]
+pub(crate) struct Comparison {
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    pub(crate) peer: &'static str,
+    pub(crate) ours: Spread,
+    pub(crate) theirs: Spread,
+    /// The medians', ours by theirs.
+    pub(crate) ratio: f64,
+    /// Of the ratios of neighbouring measurements.
+    pub(crate) ratios: Spread,
+    pub(crate) target: Option<Target>,
+}
+
+/// What a ratio is to be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// The median of some measurements, and how far they lie apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) lowest: f64,
+    pub(crate) median: f64,
+    pub(crate) highest: f64,
+}
+
+/// A table of its own.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listing {
+    pub(crate) name: String,
+    pub(crate) head: Vec<&'static str>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Spread {
+    /// Of at least one measurement.
+    pub(crate) fn of(values: &[f64]) -> Spread {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(lowest), Some(highest)) = (sorted.first(), sorted.last()) else {
+            return Spread { lowest: f64::NAN, median: f64::NAN, highest: f64::NAN };
+        };
+        let half = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 };
+        Spread { lowest: *lowest, median, highest: *highest }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{} .. {}]", digits(self.median), digits(self.lowest), digits(self.highest))
+    }
+}
+
+/// Three or four digits that count.
+pub(crate) fn digits(value: f64) -> String {
+    match value.abs() {
+        large if large >= 100.0 => format!("{value:.0}"),
+        medium if medium >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+impl Target {
+    fn met(self, ratio: f64) -> bool {
+        match self {
+            Target::AtLeast(least) => ratio >= least,
+            Target::AtMost(most) => ratio <= most,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::AtLeast(least) => write!(f, ">= {least:.2}"),
+            Target::AtMost(most) => write!(f, "<= {most:.2}"),
+        }
+    }
+}
+
+/// Measures ours and the peer's in turns, `runs` times each.
+pub(crate) fn in_turns(
+    runs: u32,
+    name: &str,
+    mut ours: impl FnMut() -> Result<f64>,
+    mut theirs: impl FnMut() -> Result<f64>,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for run in 1..=runs {
+        a.push(ours()?);
+        b.push(theirs()?);
+        crate::say(format_args!("{name}: {run} of {runs}: {} to {}", digits(a[a.len() - 1]), digits(b[b.len() - 1])));
+    }
+    Ok((a, b))
+}
+
+impl Comparison {
+    /// From measurements in turns, as many of the one as of the other.
+    pub(crate) fn new(
+        name: impl Into<String>,
+        unit: &'static str,
+        peer: &'static str,
+        (ours, theirs): &(Vec<f64>, Vec<f64>),
+        target: Option<Target>,
+    ) -> Self {
+        let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(our, their)| our / their).collect();
+        let (ours, theirs) = (Spread::of(ours), Spread::of(theirs));
+        let ratio = ours.median / theirs.median;
+        Comparison { name: name.into(), unit, peer, ours, theirs, ratio, ratios: Spread::of(&ratios), target }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.comparisons.is_empty() {
+            let mut table = blank(&["", "unit", "ours", "peer's", "peer", "ratio [spread]", "target", ""], 2..6);
+            for row in &self.comparisons {
+                table.add_row([
+                    row.name.clone(),
+                    row.unit.to_owned(),
+                    row.ours.to_string(),
+                    row.theirs.to_string(),
+                    row.peer.to_owned(),
+                    format!("{:.3} [{:.3} .. {:.3}]", row.ratio, row.ratios.lowest, row.ratios.highest),
+                    row.target.map_or_else(String::new, |target| target.to_string()),
+                    row.target.map_or("", |target| if target.met(row.ratio) { "met" } else { "missed" }).to_owned(),
+                ]);
+            }
+            writeln!(f, "{table}")?;
+        }
+        for listing in &self.tables {
+            let mut table = blank(&listing.head, 1..listing.head.len());
+            table.add_rows(&listing.rows);
+            writeln!(f, "\n{}\n{table}", listing.name)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "\n{note}")?;
+        }
+        Ok(())
+    }
+}
+
+fn blank(head: &[&str], numbers: std::ops::Range<usize>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(head);
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even() {
+        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Spread { lowest: 1.0, median: 2.0, highest: 3.0 });
+        assert_eq!(Spread::of(&[4.0, 1.0]).median, 2.5);
+        assert!(Spread::of(&[]).median.is_nan());
+    }
+
+    #[test]
+    fn a_ratio_is_of_medians_and_meets_its_target_or_not() {
+        let runs = (vec![10.0, 30.0, 20.0], vec![10.0, 10.0, 10.0]);
+        let row = Comparison::new("x", "Mpps", "testpmd", &runs, Some(Target::AtLeast(2.0)));
+        assert_eq!((row.ratio, row.ratios.highest), (2.0, 3.0));
+        assert!(Target::AtLeast(2.0).met(row.ratio) && Target::AtMost(2.0).met(row.ratio));
+        assert!(!Target::AtMost(1.9).met(row.ratio));
+        let text = Report { comparisons: vec![row], ..Report::default() }.to_string();
+        assert!(text.contains("2.000 [1.000 .. 3.000]") && text.contains("met"), "{text}");
+    }
+}
