@@ -8,13 +8,12 @@ use iogate::packet::ndp::{NdpOption, NeighborAdvertisement, NeighborSolicitation
 use iogate::packet::ndp::{RouterAdvertisement, RouterSolicitation};
 use iogate::packet::{Arp, Header, Icmpv6, Ipv4, Ipv6, MacAddr};
 use iogate::pipeline::DropReason;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Checks a frame that came from `owner`.
 #[inline]
 pub(super) fn check(frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
-    let from = |offset: usize| frame.get(offset..).unwrap_or_default();
-    let above = from(usize::from(meta.offset));
+    let above = frame.get(usize::from(meta.offset)..).unwrap_or_default();
     let spoof = &owner.antispoof;
     match meta.payload {
         Payload::Other => None,
@@ -22,12 +21,7 @@ pub(super) fn check(frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<Dro
         Payload::Arp => None,
         Payload::Ipv4 if spoof.ip => ipv4(above, owner),
         Payload::Ipv4 => None,
-        Payload::Ipv6 | Payload::Icmpv6 => {
-            let spoofed_ip = if spoof.ip { ipv6(above, owner) } else { None };
-            let is_nd = spoof.nd && meta.payload == Payload::Icmpv6;
-            spoofed_ip
-                .or_else(|| if is_nd { neighbour(from(usize::from(meta.upper)), meta, above, owner) } else { None })
-        }
+        Payload::Ipv6 | Payload::Icmpv6 => ipv6(above, meta, owner),
     }
 }
 
@@ -36,6 +30,13 @@ impl Attachment {
     #[inline]
     fn may_use(&self, address: impl Into<IpAddr>) -> bool {
         self.ips.is_empty() || self.ips.contains(&address.into())
+    }
+
+    /// As [`may_use`](Self::may_use); besides, every interface has a link-local address, which lists
+    /// seldom name.
+    #[inline]
+    fn may_claim(&self, address: Ipv6Addr) -> bool {
+        address.is_unicast_link_local() || self.may_use(address)
     }
 }
 
@@ -54,23 +55,25 @@ fn ipv4(bytes: &[u8], owner: &Attachment) -> Option<DropReason> {
     (!honest).then_some(drop::SPOOFED_IP)
 }
 
-fn ipv6(bytes: &[u8], owner: &Attachment) -> Option<DropReason> {
-    let Ok((ip, _)) = Ipv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
-    // Every interface has a link-local address, which lists seldom name.
-    let own = ip.src().is_unspecified() || ip.src().is_unicast_link_local();
-    (!own && !owner.may_use(ip.src())).then_some(drop::SPOOFED_IP)
+fn ipv6(bytes: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
+    let Ok((ip, payload)) = Ipv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
+    // A station asks whether an address is free before it has it (RFC 4862, section 5.4).
+    let honest = ip.src().is_unspecified() || owner.may_claim(ip.src());
+    if owner.antispoof.ip && !honest {
+        return Some(drop::SPOOFED_IP);
+    }
+    // The rest of a message is nothing without its beginning, which was looked at.
+    if !owner.antispoof.nd || meta.payload != Payload::Icmpv6 || meta.later_fragment {
+        return None;
+    }
+    neighbour(payload.get(usize::from(meta.upper)..).unwrap_or_default(), honest, meta, owner)
 }
 
 /// Neighbour discovery (RFC 4861): every link-layer address in it must be the adapter's, and so must
-/// the address that an advertisement is about.
-fn neighbour(bytes: &[u8], meta: &Meta, above: &[u8], owner: &Attachment) -> Option<DropReason> {
-    if meta.later_fragment {
-        // What it is the rest of cannot be seen, and discovery is never fragmented (RFC 6980).
-        return Some(drop::SPOOFED_ND);
-    }
+/// the address that an advertisement is about. Discovery is never in fragments (RFC 6980).
+fn neighbour(bytes: &[u8], honest_source: bool, meta: &Meta, owner: &Attachment) -> Option<DropReason> {
     let Ok((icmp, _)) = Icmpv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
     let own = |mac: MacAddr| mac == owner.mac;
-    let may_claim = |address: std::net::Ipv6Addr| address.is_unicast_link_local() || owner.may_use(address);
     let honest = match icmp.kind() {
         Icmpv6Type::ROUTER_SOLICITATION => {
             RouterSolicitation::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
@@ -78,14 +81,12 @@ fn neighbour(bytes: &[u8], meta: &Meta, above: &[u8], owner: &Attachment) -> Opt
         Icmpv6Type::ROUTER_ADVERTISEMENT => {
             RouterAdvertisement::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
         }
-        Icmpv6Type::NEIGHBOR_SOLICITATION => NeighborSolicitation::parse_front(bytes).ok().map(|(_, rest)| {
-            let source =
-                Ipv6::parse_front(above).map_or(false, |(ip, _)| ip.src().is_unspecified() || may_claim(ip.src()));
-            source && addresses(rest, own)
-        }),
+        Icmpv6Type::NEIGHBOR_SOLICITATION => {
+            NeighborSolicitation::parse_front(bytes).ok().map(|(_, rest)| honest_source && addresses(rest, own))
+        }
         Icmpv6Type::NEIGHBOR_ADVERTISEMENT => NeighborAdvertisement::parse_front(bytes)
             .ok()
-            .map(|(advertisement, rest)| may_claim(advertisement.target()) && addresses(rest, own)),
+            .map(|(advertisement, rest)| owner.may_claim(advertisement.target()) && addresses(rest, own)),
         // A redirect names another station's address, as it must.
         Icmpv6Type::REDIRECT => Redirect::parse_front(bytes).ok().map(|_| true),
         _ => return None,

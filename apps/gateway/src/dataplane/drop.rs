@@ -37,7 +37,7 @@ reasons! {
     LINK_LOCAL = 2, "link-local";
     /// PAUSE or PFC, which ends at a port.
     MAC_CONTROL = 3, "mac-control";
-    /// A VLAN tag inside the one that tells where the frame belongs.
+    /// A VLAN tag inside the one that tells where the frame belongs, or a service tag.
     NESTED_TAG = 4, "nested-tag";
     /// The tag belongs to nothing on this link or uplink.
     UNKNOWN_VLAN = 5, "unknown-vlan";
@@ -67,7 +67,7 @@ reasons! {
     WRONG_FABRIC = 17, "wrong-fabric";
     /// For the world outside, and no uplink of the group is up.
     NO_UPLINK = 18, "no-uplink";
-    /// Longer than the network's MTU.
+    /// Longer than the network's MTU, as it is or with the tag that it gets.
     TOO_BIG = 19, "too-big";
     /// To the adapter that it came from.
     TO_ITSELF = 20, "to-itself";

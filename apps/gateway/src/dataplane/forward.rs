@@ -17,15 +17,15 @@ impl Path {
             } else {
                 let scope = Scope::network(usize::from(meta.network));
                 match self.tables.addresses.find(scope, UNTAGGED, dst) {
-                    Some(number) => self.to_server(packet, &meta, number, cx),
-                    None => self.to_uplink(packet, &meta, cx),
+                    Some(number) => self.deliver(packet, &meta, number, cx),
+                    None => self.send_up(packet, &meta, cx),
                 }
             }
         }
     }
 
     #[inline]
-    fn to_server(&mut self, packet: Mbuf, meta: &Meta, number: u32, cx: &mut Context) {
+    fn deliver(&mut self, packet: Mbuf, meta: &Meta, number: u32, cx: &mut Context) {
         let to = self.tables.attachment(number);
         let reason = if number == meta.attachment {
             Some(drop::TO_ITSELF)
@@ -47,7 +47,7 @@ impl Path {
     }
 
     #[inline]
-    fn to_uplink(&mut self, packet: Mbuf, meta: &Meta, cx: &mut Context) {
+    fn send_up(&mut self, packet: Mbuf, meta: &Meta, cx: &mut Context) {
         if meta.attachment == NO_ATTACHMENT {
             return self.refuse(packet, meta, drop::UNKNOWN_UNICAST, cx);
         }
@@ -68,45 +68,48 @@ impl Path {
     /// that see the frame with the same tag share one buffer; each further tag takes a copy.
     #[cold]
     fn replicate(&mut self, packet: Mbuf, meta: &Meta, cx: &mut Context) {
-        let tables = self.tables.clone();
-        let network = &tables.networks[usize::from(meta.network)];
         let from_server = meta.attachment != NO_ATTACHMENT;
-        let uplink = self.active.0[usize::from(meta.network)];
-        let mut to_uplink = (from_server && uplink != NO_UPLINK).then(|| self.outlet_of_uplink(uplink));
-        let receives = |number: &u32| {
-            let to = tables.attachment(*number);
-            *number != meta.attachment && to.up && wrong_protocol(meta, to).is_none()
-        };
-        let vlan_of = |number: u32| tables.attachment(number).vlan;
-        let mut receivers = network.members.iter().copied().filter(receives).peekable();
+        let active = self.active.0[usize::from(meta.network)];
+        let mut to_uplink = (from_server && active != NO_UPLINK).then(|| self.outlet_of_uplink(active));
+        let Path { tables, outlets, counters, .. } = self;
+        let network = &tables.networks[usize::from(meta.network)];
+        let pcp = tables.classifier.pcp(meta.class);
+        let mut receivers = network
+            .members
+            .iter()
+            .map(|number| (*number, tables.attachment(*number)))
+            .filter(|(number, to)| *number != meta.attachment && to.up && wrong_protocol(meta, to).is_none())
+            .peekable();
         let mut unserved = receivers.clone().count() + usize::from(to_uplink.is_some());
         if unserved == 0 {
             return self.refuse(packet, meta, if from_server { drop::NO_UPLINK } else { drop::NO_RECEIVER }, cx);
         }
         let len = packet.len();
-        self.count_sent(meta, len);
+        if from_server {
+            counters.count(meta.attachment, meta.class, Direction::FromServer, len);
+        }
         cx.generated(unserved as u64 - 1);
         let mut packet = Some(packet);
         while unserved > 0 {
             // Members with the same tag stand next to each other; the uplink joins those with its own.
-            let vlan = receivers.peek().map_or(network.vlan, |number| vlan_of(*number));
+            let vlan = receivers.peek().map_or(network.vlan, |(_, to)| to.vlan);
             let uplink = to_uplink.take_if(|_| vlan == network.vlan);
-            let alike = receivers.clone().take_while(|number| vlan_of(*number) == vlan).count();
+            let alike = receivers.clone().take_while(|(_, to)| to.vlan == vlan).count();
             let served = alike + usize::from(uplink.is_some());
             unserved -= served;
             let form = if unserved == 0 { packet.take() } else { packet.as_ref().and_then(Mbuf::copy) };
-            let Some(form) = form.and_then(|form| tag::set(form, vlan, tables.classifier.pcp(meta.class))) else {
-                cx.lost(served as u64, len, DropReason::NO_BUFFER);
-                receivers.by_ref().take(alike).for_each(std::mem::drop);
-                continue;
-            };
-            let form = form.share();
-            for number in receivers.by_ref().take(alike) {
-                self.counters.count(number, meta.class, Direction::ToServer, len);
-                self.outlets[usize::from(tables.attachment(number).outlet)].push_shared(form.clone());
+            let form = form.ok_or(DropReason::NO_BUFFER);
+            let form = form.and_then(|form| tag::set(form, vlan, pcp).ok_or(drop::NO_ROOM)).map(Mbuf::share);
+            for (number, to) in receivers.by_ref().take(alike) {
+                if let Ok(form) = &form {
+                    counters.count(number, meta.class, Direction::ToServer, len);
+                    outlets[usize::from(to.outlet)].push_shared(form.clone());
+                }
             }
-            if let Some(outlet) = uplink {
-                self.outlets[outlet].push_shared(form);
+            match (form, uplink) {
+                (Ok(form), Some(outlet)) => outlets[outlet].push_shared(form),
+                (Ok(_), None) => {}
+                (Err(reason), _) => cx.lost(served as u64, len, reason),
             }
         }
     }

@@ -28,7 +28,7 @@ pub enum Payload {
 pub struct Meta {
     /// Where the layer above Ethernet starts: 14, or 18 behind a tag.
     pub offset: u8,
-    /// Where ICMPv6 starts.
+    /// Where ICMPv6 starts behind the IPv6 header.
     pub upper: u16,
     /// The VLAN it is tagged with, or [`UNTAGGED`], also when the tag carries a priority only.
     pub vlan: u16,
@@ -112,7 +112,7 @@ impl Meta {
         let rest = payload.get(upper.offset..).ok_or(drop::MALFORMED)?;
         if upper.protocol == IpProtocol::ICMPV6 {
             self.payload = Payload::Icmpv6;
-            self.upper = u16::from(self.offset) + (size_of::<Ipv6>() + upper.offset) as u16;
+            self.upper = upper.offset as u16;
         }
         self.transport(EtherType::IPV6, upper.protocol, rest, classifier)
     }

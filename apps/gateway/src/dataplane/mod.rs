@@ -80,18 +80,25 @@ impl Path {
         match self.ingress[cx.source()] {
             Ingress::Link(link) => cx.drop_if(batch, |packet, meta| {
                 let (_, src) = macs(packet);
-                let reason = self.from_link(link, src, packet.data(), packet.len(), meta);
+                let reason = self.admit_from_link(link, src, packet.data(), packet.len(), meta);
                 if reason.is_some() && meta.attachment != NO_ATTACHMENT {
                     self.counters.count_drop(meta.attachment);
                 }
                 reason
             }),
-            Ingress::Uplink(uplink) => cx.drop_if(batch, |packet, meta| self.from_uplink(uplink, packet, meta)),
+            Ingress::Uplink(uplink) => cx.drop_if(batch, |packet, meta| self.admit_from_uplink(uplink, packet, meta)),
         }
     }
 
     #[inline]
-    fn from_link(&self, link: usize, src: MacAddr, frame: &[u8], len: usize, meta: &mut Meta) -> Option<DropReason> {
+    fn admit_from_link(
+        &self,
+        link: usize,
+        src: MacAddr,
+        frame: &[u8],
+        len: usize,
+        meta: &mut Meta,
+    ) -> Option<DropReason> {
         meta.attachment = NO_ATTACHMENT;
         let Some(number) = self.tables.addresses.find(Scope::link(link), meta.vlan, src) else {
             let known = self.tables.link_has_vlan(link, meta.vlan);
@@ -102,16 +109,16 @@ impl Path {
         if !owner.up {
             return Some(drop::ADAPTER_DOWN);
         }
-        if owner.checked {
-            if let Some(reason) = antispoof::check(frame, meta, owner) {
-                return Some(reason);
-            }
+        if owner.checked
+            && let Some(reason) = antispoof::check(frame, meta, owner)
+        {
+            return Some(reason);
         }
         self.wrong_side(meta, owner.network, len).or_else(|| wrong_protocol(meta, owner))
     }
 
     #[inline]
-    fn from_uplink(&self, uplink: usize, packet: &Mbuf, meta: &mut Meta) -> Option<DropReason> {
+    fn admit_from_uplink(&self, uplink: usize, packet: &Mbuf, meta: &mut Meta) -> Option<DropReason> {
         let number = self.tables.uplink_network(uplink, meta.vlan);
         if number == tables::NO_NETWORK {
             let other = self.tables.is_other_fabric(uplink, meta.vlan);
@@ -133,7 +140,7 @@ impl Path {
     #[inline]
     fn wrong_side(&self, meta: &Meta, network: u16, len: usize) -> Option<DropReason> {
         let network = &self.tables.networks[usize::from(network)];
-        if len > usize::from(network.mtu) {
+        if len > usize::from(network.mtu) || len > usize::from(network.payload) + usize::from(meta.offset) {
             return Some(drop::TOO_BIG);
         }
         // The rest of a packet whose first piece was held to the rule, and is useless without it.

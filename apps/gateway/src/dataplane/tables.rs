@@ -3,7 +3,8 @@
 use super::addresses::{Addresses, Scope, UNTAGGED};
 use super::classifier::Classifier;
 use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, ProtocolSet, Side, UplinkId};
-use iogate::packet::MacAddr;
+use iogate::packet::vlan::TAG_LEN;
+use iogate::packet::{Ethernet, MacAddr};
 use std::net::IpAddr;
 
 /// Where packets come from.
@@ -51,6 +52,8 @@ pub struct Network {
     pub group: u16,
     /// Longest frame, bytes, tags included.
     pub mtu: u16,
+    /// Longest payload, bytes: what fits in such a frame with the tag that it has anywhere.
+    pub payload: u16,
     /// The uplinks it may use, the preferred one first.
     pub uplinks: Vec<UplinkId>,
     /// Its attachments, those with the same tag on the link next to each other.
@@ -120,11 +123,15 @@ impl Tables {
                 .filter(|at| usize::from(attachments[*at as usize].network) == index)
                 .collect();
             members.sort_by_key(|at| attachments[*at as usize].vlan);
+            let vlan = network.vlan.map_or(UNTAGGED, |vlan| vlan.get());
+            let tags = members.iter().map(|at| attachments[*at as usize].vlan).chain([vlan]);
+            let tag_len = if tags.max() == Some(UNTAGGED) { 0 } else { TAG_LEN };
             networks.push(Network {
                 side: network.kind,
-                vlan: network.vlan.map_or(UNTAGGED, |vlan| vlan.get()),
+                vlan,
                 group: network.group.index() as u16,
                 mtu: network.mtu,
+                payload: network.mtu.saturating_sub((size_of::<Ethernet>() + tag_len) as u16),
                 uplinks: Vec::new(),
                 members,
             });
