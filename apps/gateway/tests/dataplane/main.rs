@@ -1,0 +1,14 @@
+//! What the gateway makes of frames, byte for byte, by the rules of "end-host mode".
+#![forbid(unsafe_code)]
+
+mod antispoof;
+mod counting;
+mod fabrics;
+mod harness;
+mod odd_frames;
+mod reasons;
+mod replication;
+mod storage;
+mod switching;
+mod tags;
+mod uplinks;
