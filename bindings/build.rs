@@ -123,6 +123,13 @@ fn bind(out: &std::path::Path, cflags: &[String]) {
     for name in CONSTANTS {
         builder = builder.allowlist_var(name);
     }
+    // It would be looked for elsewhere then, and perhaps another one be found.
+    if let Some(folder) = env::var_os("LIBCLANG_PATH").map(PathBuf::from).filter(|folder| !folder.exists()) {
+        fail(&format!(
+            "there is no {}: install libclang (Debian: apt install libclang-dev), or correct LIBCLANG_PATH",
+            folder.display()
+        ));
+    }
     // bindgen panics when libclang cannot be loaded; what its user needs is the name of a package.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
