@@ -17,7 +17,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::memory::PoolBuilder;
-use crate::port::{PortBuilder, PortSpec};
+use crate::port::{PortBuilder, PortKind, PortSpec};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs;
 use std::sync::Arc;
@@ -47,6 +47,13 @@ pub struct EalArgs {
     pub dpdk_log_level: u8,
 }
 
+impl EalArgs {
+    /// EAL's options as the command line has them.
+    pub fn builder(&self) -> EalBuilder {
+        Eal::builder().memory_mb(self.memory).huge_pages(self.huge_pages).log_level(self.dpdk_log_level)
+    }
+}
+
 /// A running EAL. Cheap to clone; EAL is cleaned up when the last handle, pool and port is gone.
 #[derive(Clone, Debug)]
 pub struct Eal {
@@ -69,7 +76,7 @@ impl Eal {
 
     /// Starts EAL with the options of a command line.
     pub fn start(args: &EalArgs) -> Result<Eal> {
-        Eal::builder().memory_mb(args.memory).huge_pages(args.huge_pages).log_level(args.dpdk_log_level).start()
+        args.builder().start()
     }
 
     /// Whether memory comes from huge pages.
@@ -134,6 +141,12 @@ impl EalBuilder {
     /// Scans the PCI bus, which ports by PCI address need. Nothing is probed by itself. Default: no.
     pub fn pci(mut self, scan: bool) -> Self {
         self.pci = scan;
+        self
+    }
+
+    /// Says which ports there will be: the PCI bus is scanned when one of them is on it.
+    pub fn ports<'a>(mut self, specs: impl IntoIterator<Item = &'a PortSpec>) -> Self {
+        self.pci |= specs.into_iter().any(|spec| spec.kind() == PortKind::Pci);
         self
     }
 
@@ -296,5 +309,15 @@ mod tests {
         assert!(plain.contains("--no-huge --no-shconf -m 64 --no-pci --vdev=net_null0"), "{plain}");
         let huge = builder.arguments(true).join(" ");
         assert!(huge.contains("--in-memory --socket-limit 64"), "{huge}");
+    }
+
+    #[test]
+    fn the_pci_bus_is_scanned_when_a_port_needs_it() {
+        let arguments = |specs: [&str; 2]| {
+            let specs = specs.map(|spec| spec.parse().expect("a spec"));
+            Eal::builder().ports(&specs).arguments(false).join(" ")
+        };
+        assert!(arguments(["null", "tap:gw0"]).contains("--no-pci"));
+        assert!(!arguments(["null", "0000:3b:00.0"]).contains("--no-pci"));
     }
 }

@@ -69,11 +69,23 @@ impl PoolBuilder {
         }
     }
 
-    fn explain(self, cause: Errno) -> Error {
+    /// Memory that the buffers take.
+    fn bytes(&self) -> u64 {
         const MBUF: u64 = 128;
         const OBJECT_HEADER: u64 = 64;
+        const PLAIN_PAGE: u64 = 4096;
         let each = (OBJECT_HEADER + MBUF + u64::from(self.data_room)).next_multiple_of(64);
-        let wanted_kib = each * u64::from(self.buffers) / 1024;
+        let buffers = u64::from(self.buffers);
+        // A buffer does not cross pages, of which huge ones are so large that it makes no difference.
+        match PLAIN_PAGE / each {
+            _ if self.eal.huge_pages() => each * buffers,
+            0 => each.next_multiple_of(PLAIN_PAGE) * buffers,
+            on_a_page => buffers.div_ceil(on_a_page) * PLAIN_PAGE,
+        }
+    }
+
+    fn explain(self, cause: Errno) -> Error {
+        let wanted_kib = self.bytes() / 1024;
         let memory = self.eal.memory_mb();
         let more = u64::from(memory) + wanted_kib.div_ceil(1024);
         let hint = match self.eal.huge_pages() {
