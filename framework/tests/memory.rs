@@ -288,3 +288,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn packets_in_a_chain_are_one_and_its_segments_are_seen() {
+    let pool = pool("chained", 64);
+    let _complete = Complete::new(&pool);
+    let mut packet = pool.alloc_from(&[1; 60]).unwrap();
+    packet.chain(pool.alloc_from(&[2; 10]).unwrap()).unwrap();
+    packet.chain(pool.alloc_from(&[3; 5]).unwrap()).unwrap();
+    assert_eq!((packet.len(), packet.segments(), packet.data().len()), (75, 3, 60));
+    assert_eq!(packet.segment_data().collect::<Vec<_>>(), [&[1; 60][..], &[2; 10], &[3; 5]]);
+    assert!(packet.linearize() && packet.segment_data().count() == 1);
+    assert_eq!(packet.data()[60..], [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
+}
+
+#[test]
+fn a_cleared_batch_has_given_everything_back() {
+    let pool = pool("cleared", 64);
+    let mut batch: Batch = Batch::new();
+    assert_eq!((pool.alloc_bulk(&mut batch, 20), pool.alloc_bulk(&mut batch, 32), batch.len()), (20, 12, 32));
+    batch.clear();
+    assert_eq!((batch.len(), pool.in_use()), (0, 0));
+    assert_eq!(pool.alloc_bulk(&mut batch, 1), 1);
+}

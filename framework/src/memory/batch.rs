@@ -122,6 +122,16 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         Ok(())
     }
 
+    /// Gives all packets back to their pools, in one call.
+    #[inline]
+    pub fn clear(&mut self) {
+        let len = std::mem::replace(&mut self.len, 0);
+        if len > 0 {
+            // SAFETY: the first `len` were owned packets, and the batch calls itself empty already.
+            unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), len as u32) };
+        }
+    }
+
     /// Takes all packets out, in order.
     #[inline]
     pub fn drain(&mut self) -> impl Iterator<Item = (Mbuf, M)> {
@@ -197,9 +207,10 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
 
 impl<M, const N: usize> Drop for Batch<M, N> {
     fn drop(&mut self) {
-        if self.len > 0 {
+        let len = std::mem::replace(&mut self.len, 0);
+        if len > 0 {
             // SAFETY: the first `len` are owned packets, and nobody reads them after this.
-            unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), self.len as u32) };
+            unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), len as u32) };
         }
     }
 }

@@ -54,6 +54,33 @@ impl Mbuf {
         unsafe { slice::from_raw_parts(data_start(head), usize::from(head.data_len)) }
     }
 
+    /// The data of each segment, in order.
+    #[inline]
+    pub fn segment_data(&self) -> impl Iterator<Item = &[u8]> {
+        let mut next = Some(self.head());
+        std::iter::from_fn(move || {
+            let segment = next?;
+            // SAFETY: the packet owns its whole chain, whose end is null.
+            next = unsafe { segment.next.as_ref() };
+            // SAFETY: as in `data`.
+            Some(unsafe { slice::from_raw_parts(data_start(segment), usize::from(segment.data_len)) })
+        })
+    }
+
+    /// Puts another packet behind this one, which becomes one of more segments. Gives it back when
+    /// that would be too many.
+    #[inline]
+    pub fn chain(&mut self, tail: Mbuf) -> Result<(), Mbuf> {
+        // SAFETY: both are owned and valid, and two packets; on success the first owns both.
+        match unsafe { dpdk_sys::shim_chain(self.0.as_ptr(), tail.0.as_ptr()) } {
+            0 => {
+                std::mem::forget(tail);
+                Ok(())
+            }
+            _ => Err(tail),
+        }
+    }
+
     /// The data of the first segment, to be changed.
     #[inline]
     pub fn data_mut(&mut self) -> &mut [u8] {

@@ -4,7 +4,6 @@ use super::{Batch, Mbuf};
 use crate::eal::Eal;
 use crate::error::{Errno, Error, Result};
 use std::ffi::CString;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -198,18 +197,11 @@ impl MbufPool {
     /// has too few. Returns how many were added.
     pub fn alloc_bulk<M: Copy + Default, const N: usize>(&self, batch: &mut Batch<M, N>, count: usize) -> usize {
         let wanted = count.min(N).saturating_sub(batch.len());
-        let mut raw = [MaybeUninit::<*mut dpdk_sys::rte_mbuf>::uninit(); N];
-        // SAFETY: at most N pointers are asked for and there is room for N.
-        let result = unsafe { dpdk_sys::shim_alloc_bulk(self.raw(), raw.as_mut_ptr().cast(), wanted as u32) };
-        if result != 0 {
-            return 0;
-        }
-        for slot in &raw[..wanted] {
-            // SAFETY: the first `wanted` were filled with fresh mbufs, and the batch has room.
-            let pushed = unsafe { batch.push(Mbuf::from_raw(slot.assume_init()), M::default()) };
-            debug_assert!(pushed.is_ok());
-        }
-        wanted
+        batch.fill_raw(wanted, |slots, wanted| {
+            // SAFETY: there is room for as many as are wanted; those are filled with fresh mbufs, or none.
+            let result = unsafe { dpdk_sys::shim_alloc_bulk(self.raw(), slots, wanted as u32) };
+            if result == 0 { wanted } else { 0 }
+        })
     }
 
     pub(crate) fn raw(&self) -> *mut dpdk_sys::rte_mempool {
