@@ -154,6 +154,25 @@ impl StageStats {
         }
     }
 
+    /// Runs `work`, which says how many packets it made; counted when there were any, and timed as in
+    /// [`measure`](StageStats::measure).
+    #[inline]
+    pub fn measure_made(&self, work: impl FnOnce() -> usize) {
+        let calls = self.calls.get();
+        let timed = calls.is_multiple_of(SAMPLE_EVERY);
+        let before = if timed { cycles() } else { 0 };
+        let made = work() as u64;
+        if made == 0 {
+            return;
+        }
+        self.calls.add(1);
+        self.packets.add(made);
+        if timed {
+            self.sampled_cycles.add(cycles().wrapping_sub(before));
+            self.sampled_packets.add(made);
+        }
+    }
+
     /// The stage's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -435,3 +435,60 @@ proptest! {
         prop_assert_eq!(totals.sent - relayed, arrived as u64, "what ports took has arrived");
     }
 }
+
+/// Makes up to 20 packets a round, until it has made `left`.
+struct Source(MbufPool, usize);
+
+impl Stage for Source {
+    fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
+        cx.consume_all(batch);
+    }
+
+    fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
+        let made = self.0.alloc_bulk(batch, batch.len() + self.1.min(20));
+        batch.packets_mut().iter_mut().for_each(|packet| packet.append(60).expect("room").fill(9));
+        self.1 -= made;
+        cx.generated(made as u64);
+    }
+}
+
+/// Drops every second packet.
+struct EveryOther;
+
+impl Stage for EveryOther {
+    fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
+        let mut odd = false;
+        cx.drop_if(batch, |_, ()| {
+            odd = !odd;
+            odd.then_some(MARKED)
+        });
+    }
+}
+
+#[test]
+fn generated_packets_take_the_way_of_received_ones_and_are_counted() {
+    let pool = pool("generated", 1024);
+    let _complete = Complete::new(&pool);
+    let (mut a, mut b) = (FakePort::with_pool("a", &pool), FakePort::with_pool("b", &pool));
+    let mut runtime = Runtime::new(eal());
+    runtime.share_cores(true);
+    let worker = runtime.worker(cores()[0]).unwrap();
+    // Without a queue, in the middle of a chain, and beside what is received.
+    let alone = worker.poll([], chain(Source(pool.clone(), 110)).then(EveryOther).send(b.port.tx(0).unwrap()));
+    let unsent = worker.poll([], chain(EveryOther).then(Source(pool.clone(), 30)));
+    let beside = worker.poll([a.port.rx(0).unwrap()], chain(Source(pool.clone(), 10)).send(a.port.tx(0).unwrap()));
+    a.inject_many([[1; 60]; 7]);
+    runtime.start().unwrap();
+    assert_eq!((b.wait_for(55).len(), a.wait_for(10)), (55, vec![vec![9; 60]; 10]));
+    while beside.totals().consumed < 7 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(runtime.stop().unwrap().balanced());
+    assert_eq!(alone.totals(), Totals { generated: 110, sent: 55, dropped: 55, ..Totals::default() });
+    assert_eq!(unsent.totals(), Totals { generated: 30, dropped: 30, ..Totals::default() });
+    assert_eq!(beside.totals(), Totals { received: 7, generated: 10, sent: 10, consumed: 7, ..Totals::default() });
+    assert_eq!(
+        alone.stages().iter().map(|stage| (stage.calls(), stage.packets())).collect::<Vec<_>>(),
+        [(6, 110), (6, 110), (6, 55)]
+    );
+}

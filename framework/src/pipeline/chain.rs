@@ -49,6 +49,11 @@ impl<M: Copy + Default, S: Stage<M>> Stage<M> for Chain<M, S> {
     }
 
     #[inline]
+    fn generate(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.stages.generate(batch, cx);
+    }
+
+    #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.stages.flush(cx);
     }
@@ -72,6 +77,15 @@ impl<M: Copy + Default, A: Stage<M>, B: Stage<M>> Stage<M> for Pair<A, B> {
         if !batch.is_empty() {
             self.1.run(batch, cx);
         }
+    }
+
+    #[inline]
+    fn generate(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.0.generate(batch, cx);
+        if !batch.is_empty() {
+            self.1.run(batch, cx);
+        }
+        self.1.generate(batch, cx);
     }
 
     #[inline]
@@ -112,6 +126,15 @@ impl<M: Copy + Default, S: Stage<M>> Stage<M> for Measured<S> {
     #[inline]
     fn run(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
         self.stats.measure(batch.len(), || self.stage.run(batch, cx));
+    }
+
+    #[inline]
+    fn generate(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.stats.measure_made(|| {
+            let before = batch.len();
+            self.stage.generate(batch, cx);
+            batch.len() - before
+        });
     }
 
     #[inline]
@@ -157,6 +180,11 @@ where
             self.chosen.run(side, cx);
             cx.drop_all(side, super::DropReason::UNROUTED);
         }
+    }
+
+    fn generate(&mut self, _batch: &mut Batch<M>, cx: &mut Context) {
+        self.chosen.generate(&mut self.batch, cx);
+        cx.drop_all(&mut self.batch, super::DropReason::UNROUTED);
     }
 
     fn flush(&mut self, cx: &mut Context) {

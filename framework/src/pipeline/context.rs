@@ -37,6 +37,8 @@ pub(crate) struct Flow {
 pub struct Context {
     sources: Vec<Arc<SourceCounters>>,
     source: usize,
+    /// Where drops are counted while there is no source: of what stages generated.
+    without_source: Arc<SourceCounters>,
     flow: Arc<Flow>,
     trash: Batch<(), 64>,
 }
@@ -45,7 +47,7 @@ impl Context {
     /// For `sources` queues. Workers make their own; this is for tests and tools.
     pub fn new(sources: usize) -> Self {
         let sources = (0..sources).map(|_| Arc::default()).collect();
-        Context { sources, source: 0, flow: Arc::default(), trash: Batch::new() }
+        Context { sources, source: 0, without_source: Arc::default(), flow: Arc::default(), trash: Batch::new() }
     }
 
     /// The position, among the polled queues, of the one that the batch came from.
@@ -75,14 +77,14 @@ impl Context {
     /// Drops a packet.
     #[inline]
     pub fn drop(&mut self, packet: Mbuf, reason: DropReason) {
-        self.sources[self.source].drops.add(reason, packet.len());
+        self.counters().drops.add(reason, packet.len());
         self.discard(packet);
     }
 
     /// Counts `packets` packets of `bytes` each that a stage said it generated, or took out of its
     /// batch, and that are gone already.
     pub fn lost(&mut self, packets: u64, bytes: usize, reason: DropReason) {
-        self.sources[self.source].drops.add_many(reason, packets, bytes);
+        self.counters().drops.add_many(reason, packets, bytes);
     }
 
     /// Drops the packets for which `decide` returns a reason; the others stay, in order.
@@ -100,6 +102,18 @@ impl Context {
         for (packet, _) in batch.drain() {
             self.drop(packet, reason);
         }
+    }
+
+    #[inline]
+    fn counters(&self) -> &SourceCounters {
+        self.sources.get(self.source).unwrap_or(&self.without_source)
+    }
+
+    /// Uses a whole batch up.
+    #[inline]
+    pub fn consume_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
+        self.flow.consumed.add(batch.len() as u64);
+        batch.clear();
     }
 
     /// Uses a packet up: it was for this host, or its content was taken.
@@ -124,14 +138,17 @@ impl Context {
     }
 
     pub(crate) fn empty_trash(&mut self) {
-        if !self.trash.is_empty() {
-            self.trash = Batch::new();
-        }
+        self.trash.clear();
     }
 
     #[inline]
     pub(crate) fn count_received(&mut self, packets: usize) {
         self.sources[self.source].received.add(packets as u64);
+    }
+
+    /// Counters of what was dropped while there was no queue.
+    pub(crate) fn without_source(&self) -> &Arc<SourceCounters> {
+        &self.without_source
     }
 
     pub(crate) fn add_source(&mut self, counters: Arc<SourceCounters>) {

@@ -61,6 +61,11 @@ pub trait Stage<M: Copy + Default = ()>: std::marker::Send {
     /// they are dropped as [`DropReason::UNROUTED`].
     fn run(&mut self, batch: &mut Batch<M>, cx: &mut Context);
 
+    /// Called once a round, before the queues are polled: adds packets that the stage makes itself to
+    /// the batch, as far as that has room, and counts them with [`Context::generated`]. The following
+    /// stages run on them as on received ones.
+    fn generate(&mut self, _batch: &mut Batch<M>, _cx: &mut Context) {}
+
     /// Called once a round, after every queue was polled: sends what is still held back.
     fn flush(&mut self, _cx: &mut Context) {}
 
@@ -82,6 +87,10 @@ pub trait Stage<M: Copy + Default = ()>: std::marker::Send {
 impl<M: Copy + Default, S: Stage<M> + ?Sized> Stage<M> for Box<S> {
     fn run(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
         (**self).run(batch, cx);
+    }
+
+    fn generate(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        (**self).generate(batch, cx);
     }
 
     fn flush(&mut self, cx: &mut Context) {
@@ -115,7 +124,7 @@ pub struct Description {
 pub struct Totals {
     /// Received from ports.
     pub received: u64,
-    /// Made by stages: copies, replies.
+    /// Made by stages: copies, replies, traffic.
     pub generated: u64,
     /// Taken by ports.
     pub sent: u64,

@@ -95,6 +95,12 @@ impl Outlet {
         &self.counters
     }
 
+    /// Packets that wait because the port did not take them.
+    #[inline]
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Sends a packet, with the next burst.
     #[inline]
     pub fn push(&mut self, packet: Mbuf) {

@@ -39,10 +39,10 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         (self.queues.remove(position), self.cx.remove_source(position))
     }
 
-    /// Polls every queue once; returns how many packets came.
+    /// Has stages generate and polls every queue once; returns how many packets that brought.
     #[inline]
     fn round(&mut self) -> usize {
-        let mut received = 0;
+        let mut received = self.generate();
         for at in 0..self.queues.len() {
             let count = self.queues[at].receive_at_most(&mut self.batch, self.burst);
             if count == 0 {
@@ -59,6 +59,16 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         self.stage.flush(&mut self.cx);
         self.cx.empty_trash();
         received
+    }
+
+    #[inline]
+    fn generate(&mut self) -> usize {
+        let before = self.cx.flow().generated.get();
+        self.stage.generate(&mut self.batch, &mut self.cx);
+        if !self.batch.is_empty() {
+            self.cx.drop_all(&mut self.batch, DropReason::UNROUTED);
+        }
+        self.cx.flow().generated.get().wrapping_sub(before) as usize
     }
 }
 
@@ -118,6 +128,7 @@ impl<M: Copy + Default, S> Drop for Running<M, S> {
 /// What the control side knows of a group, also of parts of it that are gone.
 struct Known {
     flow: Arc<Flow>,
+    without_source: Arc<SourceCounters>,
     sources: Mutex<Vec<Arc<SourceCounters>>>,
     description: Mutex<Description>,
 }
@@ -145,6 +156,7 @@ pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
     stage.describe(&mut description);
     let known = Known {
         flow: cx.flow().clone(),
+        without_source: cx.without_source().clone(),
         sources: Mutex::new((0..queues.len()).map(|at| cx.source_counters(at).clone()).collect()),
         description: Mutex::new(description),
     };
@@ -209,6 +221,7 @@ impl Known {
     fn totals(&self) -> Totals {
         let mut totals =
             Totals { generated: self.flow.generated.get(), consumed: self.flow.consumed.get(), ..Totals::default() };
+        totals.dropped += self.without_source.drops().total();
         for source in lock(&self.sources).iter() {
             totals.received += source.received();
             totals.dropped += source.drops().total();
