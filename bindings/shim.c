@@ -1,6 +1,8 @@
 #include "shim.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 /*
  * src/mbuf.rs reads and writes these fields directly. A DPDK that lays them out otherwise must
@@ -124,6 +126,156 @@ int shim_link_get(uint16_t port, struct shim_link *link)
 	link->full_duplex = now.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 	link->autoneg = now.link_autoneg == RTE_ETH_LINK_AUTONEG;
 	return 0;
+}
+
+void shim_device_get(const struct rte_device *device, struct shim_device *about)
+{
+	const struct rte_devargs *arguments = rte_dev_devargs(device);
+
+	about->name = rte_dev_name(device);
+	about->bus = rte_bus_name(rte_dev_bus(device));
+	about->bus_info = rte_dev_bus_info(device);
+	about->arguments = arguments != NULL ? arguments->args : NULL;
+}
+
+int shim_rx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about)
+{
+	struct rte_eth_rxq_info now;
+	struct rte_eth_burst_mode mode = {0};
+	int result = rte_eth_rx_queue_info_get(port, queue, &now);
+
+	if (result != 0)
+		return result;
+	memset(about, 0, sizeof(*about));
+	if (now.mp != NULL)
+		snprintf(about->pool, sizeof(about->pool), "%s", now.mp->name);
+	if (rte_eth_rx_burst_mode_get(port, queue, &mode) == 0)
+		snprintf(about->burst_mode, sizeof(about->burst_mode), "%.100s%s", mode.info,
+			mode.flags & RTE_ETH_BURST_FLAG_PER_QUEUE ? " (per queue)" : "");
+	about->offloads = now.conf.offloads;
+	about->descriptors = now.nb_desc;
+	about->free_threshold = now.conf.rx_free_thresh;
+	about->prefetch = now.conf.rx_thresh.pthresh;
+	about->host = now.conf.rx_thresh.hthresh;
+	about->writeback = now.conf.rx_thresh.wthresh;
+	about->deferred_start = now.conf.rx_deferred_start;
+	about->drop = now.conf.rx_drop_en;
+	about->scattered = now.scattered_rx;
+	about->state = now.queue_state;
+	return 0;
+}
+
+int shim_tx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about)
+{
+	struct rte_eth_txq_info now;
+	struct rte_eth_burst_mode mode = {0};
+	int result = rte_eth_tx_queue_info_get(port, queue, &now);
+
+	if (result != 0)
+		return result;
+	memset(about, 0, sizeof(*about));
+	if (rte_eth_tx_burst_mode_get(port, queue, &mode) == 0)
+		snprintf(about->burst_mode, sizeof(about->burst_mode), "%.100s%s", mode.info,
+			mode.flags & RTE_ETH_BURST_FLAG_PER_QUEUE ? " (per queue)" : "");
+	about->offloads = now.conf.offloads;
+	about->descriptors = now.nb_desc;
+	about->free_threshold = now.conf.tx_free_thresh;
+	about->rs_threshold = now.conf.tx_rs_thresh;
+	about->prefetch = now.conf.tx_thresh.pthresh;
+	about->host = now.conf.tx_thresh.hthresh;
+	about->writeback = now.conf.tx_thresh.wthresh;
+	about->deferred_start = now.conf.tx_deferred_start;
+	about->state = now.queue_state;
+	return 0;
+}
+
+int shim_rss_get(uint16_t port, uint8_t *key, uint8_t length, uint64_t *fields)
+{
+	struct rte_eth_rss_conf conf = {0};
+	int result;
+
+	conf.rss_key = key;
+	conf.rss_key_len = length;
+	result = rte_eth_dev_rss_hash_conf_get(port, &conf);
+	*fields = conf.rss_hf;
+	return result;
+}
+
+int shim_rss_set(uint16_t port, const uint8_t *key, uint8_t length, uint64_t fields)
+{
+	struct rte_eth_rss_conf conf = {0};
+	uint8_t copy[UINT8_MAX];
+
+	if (length > 0) {
+		memcpy(copy, key, length);
+		conf.rss_key = copy;
+		conf.rss_key_len = length;
+	}
+	conf.rss_hf = fields;
+	return rte_eth_dev_rss_hash_update(port, &conf);
+}
+
+int shim_rx_used(uint16_t port, uint16_t queue)
+{
+	return rte_eth_rx_queue_count(port, queue);
+}
+
+int shim_rx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor)
+{
+	return rte_eth_rx_descriptor_status(port, queue, descriptor);
+}
+
+int shim_tx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor)
+{
+	return rte_eth_tx_descriptor_status(port, queue, descriptor);
+}
+
+char *shim_dump(int what, const char *name)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+	const struct rte_mempool *pool;
+	const struct rte_ring *ring;
+
+	if (out == NULL)
+		return NULL;
+	switch (what) {
+	case SHIM_DUMP_MEMPOOLS:
+		pool = name != NULL ? rte_mempool_lookup(name) : NULL;
+		if (name == NULL)
+			rte_mempool_list_dump(out);
+		else if (pool != NULL)
+			rte_mempool_dump(out, (struct rte_mempool *)(uintptr_t)pool);
+		break;
+	case SHIM_DUMP_RINGS:
+		ring = name != NULL ? rte_ring_lookup(name) : NULL;
+		if (name == NULL)
+			rte_ring_list_dump(out);
+		else if (ring != NULL)
+			rte_ring_dump(out, ring);
+		break;
+	case SHIM_DUMP_MEMZONES:
+		rte_memzone_dump(out);
+		break;
+	case SHIM_DUMP_PHYSMEM:
+		rte_dump_physmem_layout(out);
+		break;
+	case SHIM_DUMP_HEAP:
+		rte_malloc_dump_stats(out, NULL);
+		break;
+	case SHIM_DUMP_DEVARGS:
+		rte_devargs_dump(out);
+		break;
+	case SHIM_DUMP_LOG_TYPES:
+		rte_log_dump(out);
+		break;
+	case SHIM_DUMP_TAILQS:
+		rte_dump_tailq(out);
+		break;
+	}
+	fclose(out);
+	return text;
 }
 
 int shim_stats_get(uint16_t port, struct shim_stats *stats)

@@ -7,6 +7,7 @@
 #define IOGATE_SHIM_H
 
 #include <rte_config.h>
+#include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_epoll.h>
@@ -19,8 +20,11 @@
 #include <rte_log.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_memory.h>
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 #include <rte_ring.h>
+#include <rte_tailq.h>
 #include <rte_version.h>
 
 /* bindgen drops 64-bit flag macros, so they pass through objects. */
@@ -49,6 +53,43 @@ struct shim_stats {
 	uint64_t rx_nombuf;
 };
 
+/* What EAL and the drivers know of a device, for people. */
+struct shim_device {
+	const char *name;
+	const char *bus;
+	const char *bus_info;
+	const char *arguments;
+};
+
+/* A queue as its driver set it up. */
+struct shim_queue {
+	char pool[32]; /* RX */
+	char burst_mode[128]; /* empty: not known */
+	uint64_t offloads;
+	uint16_t descriptors;
+	uint16_t free_threshold;
+	uint16_t rs_threshold; /* TX */
+	uint8_t prefetch;
+	uint8_t host;
+	uint8_t writeback;
+	uint8_t deferred_start;
+	uint8_t drop; /* RX */
+	uint8_t scattered; /* RX */
+	uint8_t state;
+};
+
+/* What rte_*_dump() functions print. */
+enum shim_dump_of {
+	SHIM_DUMP_MEMPOOLS,
+	SHIM_DUMP_RINGS,
+	SHIM_DUMP_MEMZONES,
+	SHIM_DUMP_PHYSMEM,
+	SHIM_DUMP_HEAP,
+	SHIM_DUMP_DEVARGS,
+	SHIM_DUMP_LOG_TYPES,
+	SHIM_DUMP_TAILQS,
+};
+
 /* rte_errno of the calling thread. */
 int shim_errno(void);
 unsigned int shim_lcore_id(void);
@@ -71,6 +112,17 @@ unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mb
 unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 
 int shim_link_get(uint16_t port, struct shim_link *link);
+void shim_device_get(const struct rte_device *device, struct shim_device *about);
+int shim_rx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about);
+int shim_tx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about);
+int shim_rss_get(uint16_t port, uint8_t *key, uint8_t length, uint64_t *fields);
+/* A key of length 0 leaves the key as it is. */
+int shim_rss_set(uint16_t port, const uint8_t *key, uint8_t length, uint64_t fields);
+int shim_rx_used(uint16_t port, uint16_t queue);
+int shim_rx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
+int shim_tx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
+/* To be given to free(); NULL when memory is out. */
+char *shim_dump(int what, const char *name);
 int shim_stats_get(uint16_t port, struct shim_stats *stats);
 
 #endif

@@ -17,7 +17,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::memory::PoolBuilder;
-use crate::port::{PortBuilder, PortKind, PortSpec};
+use crate::port::{Device, PortBuilder, PortKind, PortSpec};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs;
 use std::sync::Arc;
@@ -71,7 +71,14 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 impl Eal {
     /// Options before the start, all with defaults.
     pub fn builder() -> EalBuilder {
-        EalBuilder { memory_mb: 256, huge_pages: HugePages::Auto, pci: false, log_level: 4, extra: Vec::new() }
+        EalBuilder {
+            memory_mb: 256,
+            huge_pages: HugePages::Auto,
+            pci: false,
+            log_level: 4,
+            extra: Vec::new(),
+            verbatim: false,
+        }
     }
 
     /// Starts EAL with the options of a command line.
@@ -100,12 +107,107 @@ impl Eal {
         PortBuilder::new(self, spec)
     }
 
+    /// The devices that EAL found or was told to make, as far as nobody has a handle on them yet.
+    pub fn devices(&self) -> Result<Vec<Device>> {
+        Device::found(self)
+    }
+
+    /// EAL's cores, in order.
+    pub fn lcores(&self) -> Vec<Lcore> {
+        // SAFETY: reads numbers that EAL has set, and checks theirs.
+        let lcore = |id: u32| unsafe {
+            (dpdk_sys::rte_lcore_is_enabled(id) == 1).then(|| Lcore {
+                id,
+                core: dpdk_sys::rte_lcore_to_cpu_id(id as i32).max(0) as usize,
+                numa_node: dpdk_sys::rte_lcore_to_socket_id(id),
+                main: dpdk_sys::rte_get_main_lcore() == id,
+            })
+        };
+        (0..dpdk_sys::RTE_MAX_LCORE).filter_map(lcore).collect()
+    }
+
+    /// What DPDK prints about its own tables.
+    pub fn dump(&self, what: Dump) -> String {
+        let named = |name: &Option<String>| name.as_deref().and_then(|name| CString::new(name).ok());
+        let (what, name) = match what {
+            Dump::Mempools(name) => (dpdk_sys::SHIM_DUMP_MEMPOOLS, named(&name)),
+            Dump::Rings(name) => (dpdk_sys::SHIM_DUMP_RINGS, named(&name)),
+            Dump::Memzones => (dpdk_sys::SHIM_DUMP_MEMZONES, None),
+            Dump::PhysicalMemory => (dpdk_sys::SHIM_DUMP_PHYSMEM, None),
+            Dump::Heap => (dpdk_sys::SHIM_DUMP_HEAP, None),
+            Dump::DeviceArguments => (dpdk_sys::SHIM_DUMP_DEVARGS, None),
+            Dump::LogTypes => (dpdk_sys::SHIM_DUMP_LOG_TYPES, None),
+            Dump::Tables => (dpdk_sys::SHIM_DUMP_TAILQS, None),
+        };
+        // SAFETY: a C string or NULL; what is returned is a C string of the heap, freed here, or NULL.
+        unsafe {
+            let text = dpdk_sys::shim_dump(what as i32, name.as_ref().map_or(std::ptr::null(), |name| name.as_ptr()));
+            if text.is_null() {
+                return String::new();
+            }
+            let copy = CStr::from_ptr(text).to_string_lossy().into_owned();
+            libc::free(text.cast());
+            copy
+        }
+    }
+
+    /// Changes how much DPDK logs, 1 (emergency) to 8 (debug): of all log types at once, or of those
+    /// that a pattern as in a shell matches.
+    pub fn set_log_level(&self, pattern: Option<&str>, level: u8) -> Result<(), Errno> {
+        let level = u32::from(level);
+        let Some(pattern) = pattern else {
+            // SAFETY: sets a number.
+            unsafe { dpdk_sys::rte_log_set_global_level(level) };
+            return Ok(());
+        };
+        let pattern = CString::new(pattern).map_err(|_| Errno(libc::EINVAL))?;
+        // SAFETY: a C string that the call copies.
+        match unsafe { dpdk_sys::rte_log_set_level_pattern(pattern.as_ptr(), level) } {
+            0 => Ok(()),
+            _ => Err(Errno(libc::EINVAL)),
+        }
+    }
+
     /// Makes two ports wired to each other: what is sent on one is received on the other.
     ///
     /// `slots` is the size of each direction's ring: a power of two, at least 2.
     pub fn port_pair(&self, name: &str, slots: u32) -> Result<(PortBuilder, PortBuilder)> {
         PortBuilder::pair(self, name, slots)
     }
+}
+
+/// One of EAL's cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lcore {
+    /// EAL's number.
+    pub id: u32,
+    /// The system's number, which [`Runtime::worker`](crate::worker::Runtime::worker) takes.
+    pub core: usize,
+    /// The NUMA node it is on.
+    pub numa_node: u32,
+    /// Whether it is the main one.
+    pub main: bool,
+}
+
+/// What [`Eal::dump`] prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dump {
+    /// A pool by DPDK's name, or all.
+    Mempools(Option<String>),
+    /// A ring by DPDK's name, or all.
+    Rings(Option<String>),
+    /// Named pieces of memory.
+    Memzones,
+    /// Pages.
+    PhysicalMemory,
+    /// Where memory went.
+    Heap,
+    /// What devices were made with.
+    DeviceArguments,
+    /// Log types and levels.
+    LogTypes,
+    /// DPDK's lists.
+    Tables,
 }
 
 impl Drop for Inner {
@@ -123,6 +225,7 @@ pub struct EalBuilder {
     pci: bool,
     log_level: u8,
     extra: Vec<String>,
+    verbatim: bool,
 }
 
 impl EalBuilder {
@@ -162,6 +265,13 @@ impl EalBuilder {
         self
     }
 
+    /// Exactly these arguments, the program's name first, instead of any that follow from the options:
+    /// for tools whose users know EAL's own command line.
+    pub fn verbatim(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        (self.extra, self.verbatim) = (arguments.into_iter().collect(), true);
+        self
+    }
+
     /// Starts EAL.
     ///
     /// # Errors
@@ -172,8 +282,12 @@ impl EalBuilder {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(Error::AlreadyStarted);
         }
-        let huge_pages = self.choose_pages();
-        let arguments = self.arguments(huge_pages);
+        let (huge_pages, arguments) = if self.verbatim {
+            (!self.extra.iter().any(|argument| argument == "--no-huge"), self.extra.clone())
+        } else {
+            let huge_pages = self.choose_pages();
+            (huge_pages, self.arguments(huge_pages))
+        };
         // EAL pins the thread that starts it, and every thread made by that one inherits the pin;
         // so a thread of its own starts it, and the application's stay where they may run.
         let outcome = std::thread::scope(|scope| scope.spawn(|| init(&arguments)).join());
@@ -268,6 +382,11 @@ fn free_huge_mib() -> u64 {
         Some(kib * free / 1024)
     };
     entries.flatten().filter_map(pool_mib).sum()
+}
+
+/// The DPDK release that is in use, as (year, month): features differ.
+pub const fn dpdk_release() -> (u32, u32) {
+    (dpdk_sys::BUILT_AGAINST.0, dpdk_sys::BUILT_AGAINST.1)
 }
 
 /// Refuses a libdpdk of another release than the one that was built against.

@@ -112,6 +112,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The number that DPDK or the system gave, if any.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Error::Eal { cause, .. } | Error::Pool { cause, .. } | Error::Ring { cause, .. } => Some(*cause),
+            Error::Port { cause, .. } => *cause,
+            _ => None,
+        }
+    }
+
     pub(crate) fn port(spec: &PortSpec, what: impl Into<String>, code: i32, hint: impl Into<String>) -> Self {
         Error::Port {
             port: spec.to_string(),
@@ -120,6 +129,12 @@ impl Error {
             cause: Some(Errno::from_code(code)).filter(|cause| cause.0 != 0),
             hint: hint.into(),
         }
+    }
+
+    /// For a function that fails with a negative error number and nothing else.
+    pub(crate) fn port_failed(spec: &PortSpec, what: impl Into<String>, code: i32) -> Self {
+        let cause = Some(Errno(code.saturating_abs()));
+        Error::Port { port: spec.to_string(), what: what.into(), cause, hint: String::new() }
     }
 
     pub(crate) fn port_refused(spec: &PortSpec, what: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -146,6 +161,12 @@ impl fmt::Display for Why<'_> {
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// The error in words.
+    pub fn text(self) -> String {
+        // SAFETY: returns a NUL-terminated text that stays as it is until this thread's next call.
+        unsafe { CStr::from_ptr(dpdk_sys::rte_strerror(self.0)) }.to_string_lossy().into_owned()
+    }
+
     /// From what a DPDK function returned: a negative error, or -1 and `rte_errno`.
     pub(crate) fn from_code(code: i32) -> Self {
         if code < -1 { Errno(-code) } else { Errno::last() }
@@ -159,8 +180,6 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: returns a NUL-terminated text that stays as it is until this thread's next call.
-        let text = unsafe { CStr::from_ptr(dpdk_sys::rte_strerror(self.0)) };
-        write!(f, "{} (errno {})", text.to_string_lossy(), self.0)
+        write!(f, "{} (errno {})", self.text(), self.0)
     }
 }

@@ -27,4 +27,4 @@ pub mod testkit;
 #[allow(unsafe_code)]
 pub mod worker;
 
-pub use error::{Error, Result};
+pub use error::{Errno, Error, Result};

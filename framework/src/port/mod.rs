@@ -4,6 +4,10 @@
 //! [`PortBuilder::start`] makes and starts it, at any time. A [`Port`] and each of its queues keep
 //! it open; it is stopped, closed and removed when the last of them is dropped, before its pool.
 //!
+//! Underneath stand two types. A [`Device`] is attached and idle: it can be asked and changed, and has
+//! no queues. [`Device::start`] makes a [`Port`] of it, which has, and [`Port::stop`] gives the device
+//! back when all queues are home. A port is a device too: what a device can do, a port can.
+//!
 //! ```
 //! # fn main() -> iogate::Result<()> {
 //! use iogate::prelude::*;
@@ -16,27 +20,42 @@
 //! assert_eq!(rx.receive(&mut batch), 32, "a null port always has frames");
 //! port.tx(0)?.send(&mut batch);
 //! assert_eq!(port.stats()?.rx_packets, 32);
+//!
+//! let (port, _) = port.stop().expect_err("a queue is out");
+//! drop(rx);
+//! let device = port.stop().map_err(|(_, error)| error)?;
+//! let config = PortConfig { rx_queues: 2, ..PortConfig::default() };
+//! assert_eq!(device.start(&config, &pool)?.rx_queues(), 2);
 //! # Ok(())
 //! # }
 //! ```
 
+mod admin;
 mod builder;
+mod config;
+mod device;
+mod info;
+mod lookup;
 mod queue;
 mod ring;
 mod spec;
 mod state;
 
+pub use admin::{DescriptorState, FlowControl, QueueInfo, QueueState, Tunnel, VlanOffloads};
 pub use builder::PortBuilder;
+pub use config::{PortConfig, QueueConfig, Thresholds};
+pub use device::Device;
+pub use info::{Bus, DescriptorLimits, PortInfo, capability_names, rx_offload_names, tx_offload_names};
+pub use lookup::ptype_name;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;
 pub use spec::{PortKind, PortSpec, SpecError};
-pub use state::{Link, PortInfo, PortStats};
+pub use state::{Link, PortStats};
 
-use crate::eal::Eal;
 use crate::error::{Error, Result};
-use crate::memory::MbufPool;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Queues a port can have in each direction.
 pub const MAX_QUEUES: u16 = 64;
@@ -48,48 +67,28 @@ pub struct Port {
 }
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    id: u16,
-    spec: PortSpec,
-    info: PortInfo,
-    device: *mut dpdk_sys::rte_device,
+struct Inner {
+    device: Device,
     rx_queues: u16,
     tx_queues: u16,
     // Bit n: queue n is out.
     rx_taken: AtomicU64,
     tx_taken: AtomicU64,
-    // Dropped after the port was closed, in this order.
-    _rings: Option<Arc<ring::Pair>>,
-    pool: MbufPool,
-    _eal: Eal,
 }
 
-// SAFETY: `device` is only handed back to DPDK when the port goes; the rest is Send.
-unsafe impl Send for Inner {}
-// SAFETY: what changes a port is done by one thread at a time, under `control`, reading is harmless,
-// and the queues are handed out once each.
-unsafe impl Sync for Inner {}
+impl Deref for Port {
+    type Target = Device;
 
-/// DPDK makes, changes and removes devices from one thread at a time.
-fn control() -> MutexGuard<'static, ()> {
-    static CONTROL: Mutex<()> = Mutex::new(());
-    CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deref(&self) -> &Device {
+        &self.inner.device
+    }
 }
 
 impl Port {
-    /// DPDK's number of the port.
-    pub fn id(&self) -> u16 {
-        self.inner.id
-    }
-
-    /// What the port was made from.
-    pub fn spec(&self) -> &PortSpec {
-        &self.inner.spec
-    }
-
-    /// What the device is and can do.
-    pub fn info(&self) -> &PortInfo {
-        &self.inner.info
+    /// For a device that was configured with so many queues and has been started.
+    fn new(device: Device, rx_queues: u16, tx_queues: u16) -> Self {
+        let (rx_taken, tx_taken) = Default::default();
+        Port { inner: Arc::new(Inner { device, rx_queues, tx_queues, rx_taken, tx_taken }) }
     }
 
     /// How many RX queues it has.
@@ -120,6 +119,25 @@ impl Port {
         Ok(TxQueue::new(self.clone(), queue))
     }
 
+    /// Stops it and gives the device back, to be changed and started again.
+    ///
+    /// # Errors
+    /// When this is not the last handle: a queue is out, or a clone is kept. The port comes back with
+    /// the error and runs on.
+    pub fn stop(self) -> Result<Device, (Port, Error)> {
+        let device = self.inner.device.clone();
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) => {
+                drop(inner);
+                Ok(device)
+            }
+            Err(inner) => {
+                let error = Error::port_refused(device.spec(), "cannot stop it", "its queues are in use");
+                Err((Port { inner }, error))
+            }
+        }
+    }
+
     fn take(&self, kind: &str, queue: u16, count: u16, taken: &AtomicU64) -> Result<()> {
         if queue >= count {
             let hint = format!("it has {count}: ask for more with queues()");
@@ -132,39 +150,17 @@ impl Port {
         Ok(())
     }
 
-    pub(crate) fn release_rx(&self, queue: u16) {
+    fn release_rx(&self, queue: u16) {
         self.inner.rx_taken.fetch_and(!(1 << queue), Ordering::AcqRel);
     }
 
-    pub(crate) fn release_tx(&self, queue: u16) {
+    fn release_tx(&self, queue: u16) {
         self.inner.tx_taken.fetch_and(!(1 << queue), Ordering::AcqRel);
     }
 }
 
-/// Buffers that DPDK's AF_XDP driver gives to the kernel for each queue. Every packet received is
-/// replaced by another buffer, so it is always as many, and closing the port does not free them.
-const AF_XDP_FILL: u32 = 2048;
-
 impl Drop for Inner {
     fn drop(&mut self) {
-        let _one_at_a_time = control();
-        for queue in 0..self.tx_queues {
-            // Some drivers free what was sent only when the next packets are.
-            // SAFETY: the port is open and nobody else has the queue; no packet is read.
-            unsafe { dpdk_sys::shim_tx_burst(self.id, queue, std::ptr::null_mut(), 0) };
-        }
-        // SAFETY: the port is open, no queue is out (each holds a handle), and it is not used again.
-        let (stop, close, remove) = unsafe {
-            let stop = dpdk_sys::rte_eth_dev_stop(self.id);
-            let close = dpdk_sys::rte_eth_dev_close(self.id);
-            let remove = if self.device.is_null() { 0 } else { dpdk_sys::rte_dev_remove(self.device) };
-            (stop, close, remove)
-        };
-        if (stop, close, remove) != (0, 0, 0) {
-            tracing::warn!("port {}: stop {stop}, close {close}, remove {remove}", self.spec);
-        }
-        if self.spec.kind() == PortKind::AfXdp {
-            self.pool.lose(AF_XDP_FILL * u32::from(self.rx_queues));
-        }
+        self.device.stop(self.tx_queues);
     }
 }

@@ -1,6 +1,6 @@
 //! Rings of mbufs: between two workers, and as the wires between two ports.
 
-use super::{Port, PortSpec};
+use super::PortSpec;
 use crate::eal::Eal;
 use crate::error::{Errno, Error, Result};
 use crate::memory::Batch;
@@ -109,15 +109,5 @@ impl Pair {
             Ok(id) => Ok(id),
             Err(_) => Err(Error::port(&spec, format!("cannot make one end of the pair \"{}\"", self.name), id, "")),
         }
-    }
-}
-
-impl Port {
-    pub(crate) fn id_by_name(name: &str) -> Option<u16> {
-        let name = CString::new(name).ok()?;
-        let mut id = 0;
-        // SAFETY: a C string and room for one number.
-        let result = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut id) };
-        (result == 0).then_some(id)
     }
 }

@@ -88,6 +88,25 @@ impl PortSpec {
         matches!(self.kind, PortKind::AfXdp | PortKind::AfPacket).then_some(self.target.as_str())
     }
 
+    /// For a device that exists, by DPDK's name of it.
+    pub(crate) fn of_device(name: &str) -> Self {
+        let (kind, target) = match pci_address(name) {
+            Some(address) => (PortKind::Pci, address),
+            None => (PortKind::Other, name.to_owned()),
+        };
+        PortSpec { kind, target, options: String::new() }
+    }
+
+    /// A device by DPDK's own argument string, whatever its name begins with: `eth_vhost0,iface=...`.
+    /// Nothing where there is white space in it.
+    pub fn verbatim(text: &str) -> Option<Self> {
+        if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return None;
+        }
+        let (name, options) = text.split_once(',').unwrap_or((text, ""));
+        Some(PortSpec { options: options.to_owned(), ..PortSpec::of_device(name) })
+    }
+
     /// DPDK's device name and the arguments to make it with: `serial` makes the name unique, and
     /// `queues` is how many pairs will be used.
     pub(crate) fn device(&self, serial: u32, queues: u16) -> (String, String) {

@@ -1,67 +1,10 @@
 //! What a port is, how it is doing, and what can be changed while it runs.
 
-use super::{Port, PortSpec, control};
+use super::Device;
+use super::device::control;
 use crate::error::{Error, Result};
-use crate::packet::MacAddr;
 use std::ffi::CStr;
 use std::fs;
-
-/// What a device is and can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortInfo {
-    /// DPDK's driver.
-    pub driver: String,
-    /// The address of the port itself.
-    pub mac: MacAddr,
-    /// The NUMA node it is attached to, if any.
-    pub numa_node: Option<u16>,
-    /// RX queues it can have.
-    pub max_rx_queues: u16,
-    /// TX queues it can have.
-    pub max_tx_queues: u16,
-    /// Largest MTU, bytes.
-    pub max_mtu: u16,
-    /// RSS fields it supports, of those the framework asks for (`RTE_ETH_RSS_*`).
-    pub rss_fields: u64,
-    /// Whether a packet of several segments can be sent.
-    pub multi_segment_tx: bool,
-    /// Whether it hands buffers over to another port instead of sending bytes.
-    pub passes_buffers: bool,
-}
-
-pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dpdk_sys::rte_device)> {
-    let mut raw = dpdk_sys::rte_eth_dev_info::default();
-    // SAFETY: the port exists, and the call fills the structure.
-    let result = unsafe { dpdk_sys::rte_eth_dev_info_get(id, &mut raw) };
-    if result != 0 {
-        return Err(Error::port(spec, "cannot learn what the device is", result, ""));
-    }
-    let mut address = dpdk_sys::rte_ether_addr::default();
-    // SAFETY: as above. A device without an address leaves zeros.
-    unsafe { dpdk_sys::rte_eth_macaddr_get(id, &mut address) };
-    let driver = match raw.driver_name.is_null() {
-        true => String::new(),
-        // SAFETY: a static C string of the driver.
-        false => unsafe { CStr::from_ptr(raw.driver_name) }.to_string_lossy().into_owned(),
-    };
-    // SAFETY: constants of the shim; the port exists.
-    let (rss, multi, node) = unsafe {
-        let rss = dpdk_sys::SHIM_RSS_IP | dpdk_sys::SHIM_RSS_TCP | dpdk_sys::SHIM_RSS_UDP;
-        (rss, dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS, dpdk_sys::rte_eth_dev_socket_id(id))
-    };
-    let info = PortInfo {
-        passes_buffers: driver == "net_ring",
-        driver,
-        mac: MacAddr::from(address.addr_bytes),
-        numa_node: u16::try_from(node).ok(),
-        max_rx_queues: raw.max_rx_queues,
-        max_tx_queues: raw.max_tx_queues,
-        max_mtu: raw.max_mtu,
-        rss_fields: raw.flow_type_rss_offloads & rss,
-        multi_segment_tx: raw.tx_offload_capa & multi != 0,
-    };
-    Ok((info, raw.device))
-}
 
 /// A port's link, as last known to its driver or, for a kernel interface, to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +15,10 @@ pub struct Link {
     pub speed_mbps: Option<u32>,
     /// Whether both directions work at once.
     pub full_duplex: bool,
+    /// Whether the speed was negotiated.
+    pub autoneg: bool,
+    /// The speed in words: "10 Gbps".
+    pub speed: &'static str,
 }
 
 /// Counters of a port, since it was started or they were last reset.
@@ -95,7 +42,7 @@ pub struct PortStats {
     pub rx_no_buffer: u64,
 }
 
-impl Port {
+impl Device {
     /// The link's state. For kernel interfaces the kernel is asked, since their drivers report a
     /// link that is always up.
     pub fn link(&self) -> Result<Link> {
@@ -107,6 +54,11 @@ impl Port {
             up: carrier.unwrap_or(raw.up == 1),
             speed_mbps: (raw.speed_mbps != 0 && raw.speed_mbps != u32::MAX).then_some(raw.speed_mbps),
             full_duplex: raw.full_duplex == 1,
+            autoneg: raw.autoneg == 1,
+            // SAFETY: a static C string, whatever the number.
+            speed: unsafe { CStr::from_ptr(dpdk_sys::rte_eth_link_speed_to_str(raw.speed_mbps)) }
+                .to_str()
+                .unwrap_or("Unknown"),
         })
     }
 
@@ -125,6 +77,13 @@ impl Port {
             tx_errors: raw.tx_errors,
             rx_no_buffer: raw.rx_nombuf,
         })
+    }
+
+    /// Sets the extended counters to 0.
+    pub fn reset_xstats(&self) -> Result<()> {
+        let _one_at_a_time = control();
+        // SAFETY: the port is open.
+        self.check("cannot reset the extended counters", unsafe { dpdk_sys::rte_eth_xstats_reset(self.id()) })
     }
 
     /// Sets the counters to 0.
@@ -196,10 +155,43 @@ impl Port {
         self.check("cannot change promiscuous mode", result)
     }
 
-    fn check(&self, what: &str, result: i32) -> Result<()> {
+    /// Whether frames for any group are received.
+    pub fn allmulticast(&self) -> bool {
+        // SAFETY: the port is open.
+        unsafe { dpdk_sys::rte_eth_allmulticast_get(self.id()) == 1 }
+    }
+
+    /// Receives frames for any group, or only for those it was told.
+    pub fn set_allmulticast(&self, on: bool) -> Result<()> {
+        let _one_at_a_time = control();
+        // SAFETY: the port is open.
+        let result = unsafe {
+            match on {
+                true => dpdk_sys::rte_eth_allmulticast_enable(self.id()),
+                false => dpdk_sys::rte_eth_allmulticast_disable(self.id()),
+            }
+        };
+        self.check("cannot change all-multicast mode", result)
+    }
+
+    /// Takes the link up or down.
+    pub fn set_link(&self, up: bool) -> Result<()> {
+        let _one_at_a_time = control();
+        // SAFETY: the port is open.
+        let result = unsafe {
+            match up {
+                true => dpdk_sys::rte_eth_dev_set_link_up(self.id()),
+                false => dpdk_sys::rte_eth_dev_set_link_down(self.id()),
+            }
+        };
+        self.check("cannot change the link", result)
+    }
+
+    /// What a function that returns 0 or a negative error number said.
+    pub(super) fn check(&self, what: &str, result: i32) -> Result<()> {
         match result {
             0 => Ok(()),
-            code => Err(Error::port(self.spec(), what, code, "")),
+            code => Err(Error::port_failed(self.spec(), what, code)),
         }
     }
 }

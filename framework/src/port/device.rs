@@ -1,0 +1,267 @@
+//! A device from when it is attached to when it is gone.
+
+use super::config::{self, PortConfig};
+use super::info::device_info;
+use super::lookup::{id_by_name, name_by_id};
+use super::ring::Pair;
+use super::{Port, PortInfo, PortKind, PortSpec};
+use crate::eal::Eal;
+use crate::error::{Error, Result};
+use crate::memory::MbufPool;
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An attached device. Cheap to clone; it is closed and removed when the last handle, port and queue
+/// is gone.
+#[derive(Clone, Debug)]
+pub struct Device {
+    attached: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    id: u16,
+    spec: PortSpec,
+    info: PortInfo,
+    raw: *mut dpdk_sys::rte_device,
+    applied: Mutex<Applied>,
+    // Dropped after the device was closed, in this order.
+    _rings: Option<Arc<Pair>>,
+    _eal: Eal,
+}
+
+/// The configuration that a device has.
+#[derive(Debug, Default)]
+struct Applied {
+    config: Option<(PortConfig, u16)>,
+    started: bool,
+    /// Every pool that it was given, and for how many RX queues: queues keep buffers until it is
+    /// closed.
+    pools: Vec<(MbufPool, u16)>,
+}
+
+// SAFETY: `raw` is only handed back to DPDK when the device goes; the rest is Send.
+unsafe impl Send for Inner {}
+// SAFETY: what changes a device is done by one thread at a time, under `control`, reading is harmless.
+unsafe impl Sync for Inner {}
+
+/// DPDK makes, changes and removes devices from one thread at a time. The guard holds the numbers of
+/// those that somebody has a handle on.
+pub(super) fn control() -> MutexGuard<'static, BTreeSet<u16>> {
+    static CONTROL: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Buffers that DPDK's AF_XDP driver gives to the kernel for each queue. Every packet received is
+/// replaced by another buffer, so it is always as many, and closing the port does not free them.
+const AF_XDP_FILL: u32 = 2048;
+
+impl Device {
+    /// Makes the device that `spec` names, and leaves none behind when it is no port. `queues` is how
+    /// many pairs will be used, which some must be told when they are made.
+    pub(super) fn attach(eal: &Eal, spec: &PortSpec, queues: u16) -> Result<Device> {
+        let mut known = control();
+        let id = probe(spec, queues)?;
+        Device::adopt(eal, spec.clone(), id, None, &mut known)
+    }
+
+    /// One end of a pair of rings.
+    pub(super) fn attach_half(eal: &Eal, spec: &PortSpec, pair: &Arc<Pair>, first: bool) -> Result<Device> {
+        let mut known = control();
+        let id = pair.attach(first)?;
+        Device::adopt(eal, spec.clone(), id, Some(pair.clone()), &mut known)
+    }
+
+    /// The devices that EAL found or was told to make, as far as nobody has a handle on them yet.
+    pub(crate) fn found(eal: &Eal) -> Result<Vec<Device>> {
+        // Dropped after the guard: a device that goes takes it too.
+        let mut devices = Vec::new();
+        let mut known = control();
+        // SAFETY: walks the numbers of the ports there are.
+        let next = |from: u16| unsafe { dpdk_sys::rte_eth_find_next(from) };
+        let mut id = next(0);
+        while u32::from(id) < dpdk_sys::RTE_MAX_ETHPORTS {
+            if !known.contains(&id) {
+                let spec = PortSpec::of_device(&name_by_id(id).unwrap_or_default());
+                devices.push(Device::adopt(eal, spec, id, None, &mut known)?);
+            }
+            id = next(id + 1);
+        }
+        Ok(devices)
+    }
+
+    fn adopt(
+        eal: &Eal,
+        spec: PortSpec,
+        id: u16,
+        rings: Option<Arc<Pair>>,
+        known: &mut BTreeSet<u16>,
+    ) -> Result<Device> {
+        let (info, raw) = device_info(id, &spec).inspect_err(|_| {
+            // SAFETY: not started, and nobody else knows it.
+            unsafe { dpdk_sys::rte_eth_dev_close(id) };
+        })?;
+        known.insert(id);
+        let inner = Inner { id, spec, info, raw, applied: Mutex::default(), _rings: rings, _eal: eal.clone() };
+        Ok(Device { attached: Arc::new(inner) })
+    }
+
+    /// DPDK's number of the port.
+    pub fn id(&self) -> u16 {
+        self.attached.id
+    }
+
+    /// What the device was made from.
+    pub fn spec(&self) -> &PortSpec {
+        &self.attached.spec
+    }
+
+    /// What the device is and can do, as of when it was attached.
+    pub fn info(&self) -> &PortInfo {
+        &self.attached.info
+    }
+
+    /// What the device is and can do now.
+    pub fn read_info(&self) -> Result<PortInfo> {
+        device_info(self.id(), self.spec()).map(|(info, _)| info)
+    }
+
+    /// Whether it is running.
+    pub fn started(&self) -> bool {
+        self.applied().started
+    }
+
+    /// Starts it. It is configured first, unless it has this configuration already.
+    ///
+    /// # Errors
+    /// [`Error::Port`], with the step that failed, DPDK's error and what to do. The device stays
+    /// attached then, and stopped.
+    pub fn start(&self, config: &PortConfig, pool: &MbufPool) -> Result<Port> {
+        let mut applied = self.applied();
+        if applied.started {
+            return Err(Error::port_refused(self.spec(), "it is running", "stop it first"));
+        }
+        let same_pool = applied.pools.last().is_some_and(|(last, _)| last.raw() == pool.raw());
+        let tx_queues = match &applied.config {
+            Some((last, tx_queues)) if last == config && same_pool => *tx_queues,
+            _ => {
+                applied.config = None;
+                applied.pools.push((pool.clone(), config.rx_queues));
+                let tx_queues = config::apply(self, config, pool)?;
+                applied.config = Some((config.clone(), tx_queues));
+                tx_queues
+            }
+        };
+        let _one_at_a_time = control();
+        // SAFETY: configured above or before.
+        let result = unsafe { dpdk_sys::rte_eth_dev_start(self.id()) };
+        if result != 0 {
+            return Err(Error::port(self.spec(), "cannot start it", result, attach_hint(self.spec())));
+        }
+        applied.started = true;
+        Ok(Port::new(self.clone(), config.rx_queues, tx_queues))
+    }
+
+    /// Takes a stopped device back to how it came; the next start configures it.
+    pub fn reset(&self) -> Result<()> {
+        let mut applied = self.applied();
+        if applied.started {
+            return Err(Error::port_refused(self.spec(), "it is running", "stop it first"));
+        }
+        let _one_at_a_time = control();
+        applied.config = None;
+        // SAFETY: the port is open and stopped.
+        self.check("cannot reset it", unsafe { dpdk_sys::rte_eth_dev_reset(self.id()) })
+    }
+
+    /// Called when the last handle on the port goes: nobody has a queue any more.
+    pub(super) fn stop(&self, tx_queues: u16) {
+        let mut applied = self.applied();
+        let _one_at_a_time = control();
+        for queue in 0..tx_queues {
+            // Some drivers free what was sent only when the next packets are.
+            // SAFETY: the port is open and nobody else has the queue; no packet is read.
+            unsafe { dpdk_sys::shim_tx_burst(self.id(), queue, std::ptr::null_mut(), 0) };
+        }
+        // SAFETY: the port is open and no queue is out: each holds a handle.
+        let result = unsafe { dpdk_sys::rte_eth_dev_stop(self.id()) };
+        if result != 0 {
+            tracing::warn!("port {}: stop {result}", self.spec());
+        }
+        applied.started = false;
+    }
+
+    /// Keeps a pool that a queue was given until the device is closed.
+    pub(super) fn keep_pool(&self, pool: &MbufPool) {
+        let mut applied = self.applied();
+        if !applied.pools.iter().any(|(known, _)| known.raw() == pool.raw()) {
+            applied.pools.push((pool.clone(), 0));
+        }
+    }
+
+    fn applied(&self) -> MutexGuard<'_, Applied> {
+        self.attached.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut known = control();
+        known.remove(&self.id);
+        let name = name_by_id(self.id);
+        // SAFETY: the port is open and stopped, no handle is left, and it is not used again. Its
+        // device may be another port's too: then it stays.
+        let (close, remove) = unsafe {
+            let close = dpdk_sys::rte_eth_dev_close(self.id);
+            let shared = self.raw.is_null() || super::lookup::ports_of(self.raw) > 0;
+            (close, if shared { 0 } else { dpdk_sys::rte_dev_remove(self.raw) })
+        };
+        if (close, remove) != (0, 0) {
+            tracing::warn!("port {} ({}): close {close}, remove {remove}", self.spec, name.unwrap_or_default());
+        }
+        if self.info.driver == "net_af_xdp" {
+            let applied = self.applied.get_mut().unwrap_or_else(PoisonError::into_inner);
+            for (pool, queues) in &applied.pools {
+                pool.lose(AF_XDP_FILL * u32::from(*queues));
+            }
+        }
+    }
+}
+
+fn probe(spec: &PortSpec, queues: u16) -> Result<u16> {
+    if let Some(interface) = spec.interface().filter(|name| !super::state::interface_exists(name)) {
+        let what = format!("there is no interface {interface} in this network namespace");
+        return Err(Error::port_refused(spec, what, "see `ip link`; it must exist before the port is made"));
+    }
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let (name, arguments) = spec.device(SERIAL.fetch_add(1, Ordering::Relaxed), queues);
+    if id_by_name(&name).is_some() {
+        return Err(Error::port_refused(spec, "the device is in use", "one port stands for one device"));
+    }
+    let text = CString::new(arguments).expect("specs hold no NUL");
+    // SAFETY: a C string that the call copies.
+    let result = unsafe { dpdk_sys::rte_dev_probe(text.as_ptr()) };
+    if result != 0 {
+        return Err(Error::port(spec, "cannot make the device", result, attach_hint(spec)));
+    }
+    id_by_name(&name)
+        .ok_or_else(|| Error::port_refused(spec, "the device was made, but it is no Ethernet port", attach_hint(spec)))
+}
+
+pub(super) fn attach_hint(spec: &PortSpec) -> &'static str {
+    match spec.kind() {
+        PortKind::Pci => "the device must be bound to vfio-pci, and EAL started with the PCI bus",
+        PortKind::AfXdp => {
+            "the interface must exist and be up, which needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; \
+                            af_packet asks for less"
+        }
+        PortKind::AfPacket => "the interface must exist and be up, which needs CAP_NET_RAW",
+        PortKind::Tap => "it needs CAP_NET_ADMIN, /dev/net/tun and a name that is free",
+        PortKind::Vhost | PortKind::Memif => "the folder must exist and be writable, and the socket not in use",
+        PortKind::VirtioUser => "a vhost-user backend must be listening there",
+        PortKind::Pcap => "the file must exist and be a capture of Ethernet frames",
+        PortKind::Ring | PortKind::Null | PortKind::Other => "DPDK's own message stands above",
+    }
+}

@@ -1,0 +1,146 @@
+//! What DPDK's AF_XDP driver leaves behind when a port closes, taken back.
+//!
+//! The driver closes the socket of a queue only half: the descriptor that holds the queue's memory
+//! (the umem) stays open, so the interface's queue stays taken, and the buffers that the kernel holds
+//! for it are never freed. Both releases that are supported do so. This finds the descriptors that
+//! opening a port made, and once the port is closed reads out of their rings which buffers the kernel
+//! has, frees those and closes the descriptor. The rings are described in the kernel's
+//! Documentation/networking/af_xdp.rst.
+
+use crate::memory::MbufPool;
+use libc::{c_int, c_void, off_t};
+use std::collections::HashSet;
+use std::fs;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// AF_XDP sockets of this process, by descriptor and inode: a number may come to mean another one.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(HashSet<(RawFd, u64)>);
+
+impl Sockets {
+    /// Those that are open now.
+    pub(super) fn open() -> Self {
+        let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<RawFd>().ok();
+        Sockets(descriptors.filter_map(number).filter_map(|fd| Some((fd, xdp_inode(fd)?))).collect())
+    }
+
+    /// Those of `now` that were not open before.
+    pub(super) fn since(before: &Sockets, now: Sockets) -> Self {
+        Sockets(now.0.difference(&before.0).copied().collect())
+    }
+
+    /// Closes those that are still open although their port is closed, and gives the buffers that
+    /// the kernel holds for them back to `pool`. Those that cannot be found are noted as lost.
+    pub(super) fn reclaim(self, pool: &MbufPool) {
+        for (fd, inode) in self.0 {
+            if xdp_inode(fd) != Some(inode) {
+                continue;
+            }
+            let (waiting, completed) = held_by_kernel(fd).unwrap_or_default();
+            // SAFETY: the driver made it and has forgotten it; nobody else closes it.
+            unsafe { libc::close(fd) };
+            let mut back = 0;
+            // More than there can be would mean that the rings were misread: better lose them all.
+            if waiting.len() <= FILL as usize {
+                back = pool.take_back(waiting);
+                pool.take_back(completed);
+            }
+            pool.lose(FILL - back);
+        }
+    }
+}
+
+/// Buffers that the driver gives to the kernel for each queue. Every packet received is replaced by
+/// another buffer, so it is always as many, in the fill ring and the RX ring together.
+const FILL: u32 = 2048;
+
+/// The inode of an AF_XDP socket; nothing for other descriptors.
+fn xdp_inode(fd: RawFd) -> Option<u64> {
+    let (mut domain, mut size): (c_int, _) = (0, size_of::<c_int>() as libc::socklen_t);
+    // SAFETY: writes one integer of the size given; a descriptor that is none gives an error.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_DOMAIN, (&raw mut domain).cast(), &mut size) };
+    if result != 0 || domain != libc::AF_XDP {
+        return None;
+    }
+    // SAFETY: all zeros is a valid `stat`, and the call fills it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    (unsafe { libc::fstat(fd, &mut stat) } == 0).then_some(stat.st_ino)
+}
+
+/// The low bits of an address in a ring say where in the umem a buffer starts, the others where in
+/// the buffer its data does.
+const START: u64 = (1 << 48) - 1;
+
+/// Offsets in the umem of the buffers that wait for packets or hold some that nobody fetched, and of
+/// those that were sent. What may still be in the TX ring is not looked at: the kernel says only now
+/// and then how far it has come there.
+fn held_by_kernel(fd: RawFd) -> Option<(HashSet<u64>, HashSet<u64>)> {
+    let mut offsets = libc::xdp_mmap_offsets { rx: NO_OFFSETS, tx: NO_OFFSETS, fr: NO_OFFSETS, cr: NO_OFFSETS };
+    let mut size = size_of_val(&offsets) as libc::socklen_t;
+    // SAFETY: fills the structure of the size given.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, (&raw mut offsets).cast(), &mut size) };
+    if result != 0 {
+        return None;
+    }
+    // The RX ring holds an address, a length and flags in each entry, the others an address alone.
+    let fill = Ring::map(fd, libc::XDP_UMEM_PGOFF_FILL_RING as off_t, &offsets.fr, 8)?;
+    let received = Ring::map(fd, libc::XDP_PGOFF_RX_RING, &offsets.rx, 16)?;
+    let completed = Ring::map(fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as off_t, &offsets.cr, 8)?;
+    let starts = |ring: &Ring| ring.entries().into_iter().map(|address| address & START).collect::<HashSet<_>>();
+    Some((&starts(&fill) | &starts(&received), starts(&completed)))
+}
+
+const NO_OFFSETS: libc::xdp_ring_offset = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
+
+struct Ring {
+    memory: *mut c_void,
+    bytes: usize,
+    slots: u32,
+    producer: usize,
+    consumer: usize,
+    first: usize,
+    entry: usize,
+}
+
+impl Ring {
+    /// Maps a ring. The kernel does not tell its size, but refuses to map more than there is.
+    fn map(fd: RawFd, page: off_t, offsets: &libc::xdp_ring_offset, entry: usize) -> Option<Ring> {
+        let first = offsets.desc as usize;
+        (6..=16).rev().find_map(|bits| {
+            let slots = 1_u32 << bits;
+            let bytes = first + slots as usize * entry;
+            // SAFETY: a new mapping of the socket's own memory; it is only read.
+            let memory =
+                unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, fd, page) };
+            let (producer, consumer) = (offsets.producer as usize, offsets.consumer as usize);
+            (memory != libc::MAP_FAILED).then_some(Ring { memory, bytes, slots, producer, consumer, first, entry })
+        })
+    }
+
+    /// The addresses that were put in and not yet taken out.
+    fn entries(&self) -> Vec<u64> {
+        let (from, to) = (self.index(self.consumer), self.index(self.producer));
+        let count = to.wrapping_sub(from).min(self.slots);
+        let at = |n: u32| self.first + (from.wrapping_add(n) & (self.slots - 1)) as usize * self.entry;
+        // SAFETY: the masked index is below `slots`, so the address lies within the mapping, and
+        // nobody writes it now: both sides have stopped.
+        (0..count).map(|n| unsafe { self.memory.byte_add(at(n)).cast::<u64>().read() }).collect()
+    }
+
+    fn index(&self, at: usize) -> u32 {
+        // SAFETY: the kernel says that an aligned 32-bit index stands there, in front of `first`.
+        unsafe { (*self.memory.byte_add(at).cast::<AtomicU32>()).load(Ordering::Acquire) }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, of this size, and not used any more.
+        unsafe { libc::munmap(self.memory, self.bytes) };
+    }
+}
