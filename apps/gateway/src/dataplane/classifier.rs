@@ -137,11 +137,11 @@ impl Classifier {
         so_far.earlier(self.udp_src.find(src)).earlier(self.udp_dst.find(dst))
     }
 
-    /// The last word: the default class for what no other has.
+    /// The class, and whether it is the default because no class asks for the frame.
     #[inline]
-    pub fn or_default(&self, verdict: Verdict) -> Verdict {
-        let class = if verdict.class == NOTHING.class { self.default_class } else { verdict.class };
-        Verdict { class, ..verdict }
+    pub fn class_of(&self, verdict: Verdict) -> (u8, bool) {
+        let unclaimed = verdict.class == NOTHING.class;
+        (if unclaimed { self.default_class } else { verdict.class }, unclaimed)
     }
 
     /// Whether frames of a class may be on that side.

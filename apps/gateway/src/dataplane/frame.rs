@@ -40,6 +40,8 @@ pub struct Meta {
     pub fragment: bool,
     /// Its class.
     pub class: u8,
+    /// It is in that class because no class asks for it.
+    pub unclaimed: bool,
     /// Its storage protocol, or [`NO_PROTOCOL`].
     pub protocol: u8,
     /// The attachment it came from; meaningless for frames from uplinks.
@@ -86,8 +88,8 @@ impl Meta {
             }
             _ => classifier.ether_type(kind),
         };
-        let verdict = classifier.or_default(verdict);
-        (meta.class, meta.protocol) = (verdict.class, verdict.protocol);
+        meta.protocol = verdict.protocol;
+        (meta.class, meta.unclaimed) = classifier.class_of(verdict);
         Ok(meta)
     }
 

@@ -19,6 +19,7 @@ pub use classifier::{Classifier, Verdict, protocol};
 pub use counters::{Counters, Direction};
 pub use tables::{Active, Ingress, Tables};
 
+use crate::config::model::Side;
 use addresses::{Scope, UNTAGGED};
 use classifier::NO_PROTOCOL;
 use frame::Meta;
@@ -143,13 +144,17 @@ impl Path {
         if len > usize::from(network.mtu) || len > usize::from(network.payload) + usize::from(meta.offset) {
             return Some(drop::TOO_BIG);
         }
-        // The rest of a packet whose first piece was held to the rule, and is useless without it.
-        if meta.later_fragment || self.tables.classifier.allows(meta.class, network.side) {
+        let classifier = &self.tables.classifier;
+        // Storage is storage, also when no class asks for it and the default one is the network's.
+        let orphan = meta.unclaimed && meta.protocol != NO_PROTOCOL && !classifier.allows(meta.class, Side::Storage);
+        let allowed = if orphan { network.side == Side::Storage } else { classifier.allows(meta.class, network.side) };
+        // The rest of a packet was held to the rule with its first piece, and is useless without it.
+        if allowed || meta.later_fragment {
             return None;
         }
         Some(match network.side {
-            crate::config::model::Side::Network => drop::STORAGE_ON_NETWORK,
-            crate::config::model::Side::Storage => drop::NETWORK_ON_STORAGE,
+            Side::Network => drop::STORAGE_ON_NETWORK,
+            Side::Storage => drop::NETWORK_ON_STORAGE,
         })
     }
 }

@@ -234,10 +234,9 @@ fn classes_of_the_file_decide_what_crosses() {
     gw.passes("eth-srv1", disk.clone().build(), "san-a", tagged(disk, 300, 4));
     let web = v4(Frame::ethernet(mac(0x11), LAN)).tcp(1, 80);
     gw.passes("eth-srv1", web.clone().build(), "net-a", tagged(web, 110, 2));
-    // What no class names is in the default class, storage or not.
-    let aoe = Frame::ethernet(mac(0x11), LAN).aoe(1, 1);
-    gw.passes("eth-srv1", aoe.clone().build(), "net-a", tagged(aoe, 110, 2));
-    gw.refuses("eth-srv1", Frame::ethernet(mac(0x13), SAN).aoe(1, 1).build(), drop::NETWORK_ON_STORAGE);
+    // What no class names is in the default class, and storage stays storage there.
+    gw.refuses("eth-srv1", Frame::ethernet(mac(0x11), LAN).aoe(1, 1).build(), drop::STORAGE_ON_NETWORK);
+    gw.refuses("eth-srv1", Frame::ethernet(mac(0x13), SAN).aoe(1, 1).build(), drop::WRONG_PROTOCOL);
 }
 
 #[test]
