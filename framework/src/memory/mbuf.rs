@@ -185,6 +185,28 @@ impl Mbuf {
         self.head().port
     }
 
+    /// What its device says it is (`RTE_PTYPE_*`), 0 when nothing.
+    pub fn packet_type(&self) -> u32 {
+        self.head().packet_type
+    }
+
+    /// `RTE_MBUF_F_*`.
+    pub fn flags(&self) -> u64 {
+        self.head().ol_flags
+    }
+
+    /// The hash that its device spread it by, when it says so.
+    pub fn rss_hash(&self) -> Option<u32> {
+        const RSS_HASH: u64 = 1 << 1;
+        (self.flags() & RSS_HASH != 0).then(|| self.head().hash_rss)
+    }
+
+    /// The VLAN tag that its device took off, when it says so.
+    pub fn stripped_vlan(&self) -> Option<u16> {
+        const VLAN_STRIPPED: u64 = 1 << 6;
+        (self.flags() & VLAN_STRIPPED != 0).then(|| self.head().vlan_tci)
+    }
+
     /// Lets the packet have several owners, which may read and send it.
     pub fn share(self) -> SharedMbuf {
         SharedMbuf(self)

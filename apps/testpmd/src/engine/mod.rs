@@ -1,0 +1,9 @@
+//! Forwarding: streams on cores, started and stopped.
+
+mod report;
+mod run;
+mod topology;
+
+pub(crate) use report::{Counts, PortCounts, StreamCounts, show};
+pub(crate) use run::{Running, start, stop};
+pub(crate) use topology::{Link, Plan, plan};

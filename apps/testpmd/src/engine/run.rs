@@ -1,0 +1,217 @@
+//! Starting and stopping.
+
+use super::report::{self, Counts, PortCounts, StreamCounts};
+use super::topology::{Link, Plan};
+use crate::app::App;
+use crate::forward::{BadChecksums, Built, Config, Mode, Stream};
+use crate::screen::{complain, say};
+use crate::verbose::{Verbose, Watched};
+use anyhow::{Context as _, Result, anyhow};
+use iogate::pipeline::Description;
+use iogate::port::RxQueue;
+use iogate::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One stream while it runs.
+struct Flow {
+    link: Link,
+    poller: Poller<(), Watched>,
+    bad: Option<Arc<BadChecksums>>,
+    /// Sent before it started: `start tx_first`.
+    first: u64,
+}
+
+/// Forwarding.
+pub(crate) struct Running {
+    runtime: Runtime,
+    flows: Vec<Flow>,
+    /// The ports that forward.
+    pub(crate) ports: Vec<u16>,
+    pub(crate) mode: Mode,
+    base: Counts,
+    /// Counted before a pause.
+    before: Counts,
+}
+
+/// Starts forwarding as planned, with `first` bursts sent before.
+pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Running> {
+    let config = app.settings.mode_config();
+    let before = port_counts(app, app.settings.forwarding());
+    let mut runtime = Runtime::new(&app.eal);
+    runtime.share_cores(true);
+    let mut flows = Vec::new();
+    for (number, (lcore, links)) in plan.cores.iter().enumerate() {
+        let worker = runtime.worker(lcore.core)?;
+        worker.idle(if app.options.sleep { Idle::SOFTWARE } else { Idle::Spin });
+        worker.burst(usize::from(app.settings.burst.max(1)));
+        for link in links {
+            let flow = |burst| prepare(app, &config, link, number as u8, burst);
+            let (built, sent) = flow(first)?;
+            let watched = Watched::new(built.stage, app.verbose.clone(), Verbose::place(link));
+            let poller = worker.poll(built.queues, watched);
+            flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent });
+        }
+    }
+    runtime.start()?;
+    let base = Counts { ports: before, ..Counts::default() };
+    Ok(Running {
+        runtime,
+        flows,
+        ports: app.settings.forwarding().to_vec(),
+        mode: app.settings.mode,
+        base,
+        before: Counts::default(),
+    })
+}
+
+fn prepare(app: &App, config: &Config, link: &Link, worker: u8, first: Option<u64>) -> Result<(Built, u64)> {
+    let port = |id: u16| {
+        let port = app.ports.get(id).and_then(|state| state.port.as_ref());
+        port.with_context(|| format!("port {id} is not started"))
+    };
+    let mode = app.settings.mode;
+    let running = |queues: &[u16], queue| !queues.contains(&queue);
+    let stream = |config: &Config, rx: bool, tx: bool| -> Result<Stream> {
+        let (from, to) = (port(link.rx_port)?, port(link.tx_port)?);
+        let rx = if rx { Some(from.rx(link.rx_queue)?) } else { None };
+        let tx = if tx { Some(to.tx(link.tx_queue)?) } else { None };
+        let pool = app.pool.clone();
+        Ok(Stream { rx, tx, mac: to.mac(), peer: config.peer(link.tx_port), pool, worker })
+    };
+    let mut sent = 0;
+    if let Some(bursts) = first.filter(|_| mode.sends()) {
+        let config = Config { bursts: Some(bursts), retry: None, ..config.clone() };
+        let built =
+            Mode::TxOnly.build(&config, stream(&config, false, true)?).map_err(|refused| anyhow!("{refused}"))?;
+        sent = send_first(built, bursts);
+    }
+    let mut stream = stream(config, mode.receives(), mode.sends())?;
+    if let (Some(queue), true) = (&mut stream.rx, app.settings.flush_rx) {
+        throw_away(queue);
+    }
+    let mut built =
+        mode.build(config, stream).map_err(|refused| anyhow!("{mode} packet forwarding mode: {refused}"))?;
+    let stopped = app.ports.get(link.rx_port).map(|port| port.stopped_rx.clone()).unwrap_or_default();
+    if !running(&stopped, link.rx_queue) {
+        built.queues.clear();
+    }
+    Ok((built, sent))
+}
+
+/// Packets that wait for nobody, as many as a queue may hold. Endless sources have no end.
+fn throw_away(queue: &mut RxQueue) {
+    for _ in 0..256 {
+        let mut batch: Batch = Batch::new();
+        if queue.receive(&mut batch) == 0 {
+            return;
+        }
+    }
+}
+
+/// Makes bursts; returns how many packets went out.
+fn send_first(mut built: Built, bursts: u64) -> u64 {
+    let mut description = Description::default();
+    built.stage.describe(&mut description);
+    let mut cx = Context::new(1);
+    for _ in 0..bursts {
+        built.stage.flush(&mut cx);
+    }
+    built.stage.finish();
+    description.outlets.iter().map(|outlet| outlet.sent()).sum()
+}
+
+/// Stops forwarding and shows what happened.
+pub(crate) fn stop(app: &mut App) {
+    let Some(mut running) = app.running.take() else {
+        return complain!("Packet forwarding not started");
+    };
+    say!("Telling cores to stop...");
+    if let Err(error) = running.runtime.stop() {
+        complain!("{error}");
+    }
+    say!("Waiting for lcores to finish...");
+    let counts = running.counts(app);
+    app.verbose.show();
+    report::show(&counts);
+    say!("\nDone.");
+    app.finished = Some(counts);
+}
+
+impl Running {
+    /// What has been forwarded since it was started or cleared.
+    pub(crate) fn counts(&self, app: &App) -> Counts {
+        let base = |link: &Link| self.base.streams.iter().find(|base| base.link == *link).copied().unwrap_or_default();
+        let mut counts = Counts { csum: self.mode == Mode::Csum, mode: self.mode.name(), ..Counts::default() };
+        for flow in &self.flows {
+            let before = self.before.streams.iter().find(|before| before.link == flow.link).copied();
+            counts.streams.push(flow.counts().since(&base(&flow.link)).plus(&before.unwrap_or_default()));
+        }
+        let mut all = port_counts(app, &self.ports);
+        for (id, port) in &mut all {
+            *port = port.since(&self.base.ports.get(id).copied().unwrap_or_default());
+            port.add(self.before.ports.get(id));
+            for stream in counts.streams.iter().filter(|stream| stream.link.tx_port == *id) {
+                port.tx_dropped += stream.dropped;
+            }
+            for stream in counts.streams.iter().filter(|stream| stream.link.rx_port == *id) {
+                port.bad = port.bad.plus(stream.bad);
+            }
+        }
+        counts.ports = all;
+        counts
+    }
+
+    /// Takes the workers down; returns what they counted.
+    pub(crate) fn pause(mut self, app: &App) -> Counts {
+        if let Err(error) = self.runtime.stop() {
+            complain!("{error}");
+        }
+        self.counts(app)
+    }
+
+    /// Counts on from what was counted before.
+    pub(crate) fn go_on_from(&mut self, before: &Counts) {
+        self.before = before.clone();
+    }
+
+    /// Counts from now on.
+    pub(crate) fn clear(&mut self, app: &App) {
+        self.base.ports = port_counts(app, &self.ports);
+        self.base.streams = self.flows.iter().map(Flow::counts).collect();
+        self.before = Counts::default();
+    }
+
+    /// Whether a worker has ended by itself.
+    pub(crate) fn failed(&self) -> bool {
+        self.runtime.failed()
+    }
+}
+
+impl Flow {
+    fn counts(&self) -> StreamCounts {
+        let totals = self.poller.totals();
+        let bad = self.bad.as_ref().map(|bad| report::Bad {
+            ip: bad.ip(),
+            transport: bad.transport(),
+            outer_ip: bad.outer_ip(),
+            outer_transport: bad.outer_transport(),
+        });
+        StreamCounts {
+            link: self.link,
+            received: totals.received,
+            sent: totals.sent + self.first,
+            dropped: totals.dropped,
+            bad: bad.unwrap_or_default(),
+        }
+    }
+}
+
+/// The counters of ports.
+fn port_counts(app: &App, ports: &[u16]) -> BTreeMap<u16, PortCounts> {
+    let of = |id: &u16| {
+        let stats = app.ports.get(*id)?.device.stats().ok()?;
+        Some((*id, PortCounts { stats, ..PortCounts::default() }))
+    };
+    ports.iter().filter_map(of).collect()
+}

@@ -1,0 +1,51 @@
+//! What `--help` says.
+
+/// The text behind "Usage:".
+pub(crate) fn usage(program: &str) -> String {
+    format!("\nUsage: {program} [EAL options] -- [testpmd options]\n\n{OPTIONS}")
+}
+
+const OPTIONS: &str = "\
+  --interactive, -i: run in interactive mode.
+  --auto-start, -a: start forwarding on init [always when non-interactive].
+  --tx-first: start forwarding sending a burst first (only if interactive is disabled).
+  --stats-period=SECONDS: show statistics every so often (only if interactive is disabled).
+  --display-xstats=NAME[,NAME...]: extended statistics to show with them.
+  --cmdline-file=FILE: execute CLI commands from a file before the prompt, and echo them.
+  --cmdline-file-noecho=FILE: the same without echo.
+  --exec='COMMAND; COMMAND': execute CLI commands and quit; ends with 1 when one fails.
+  --duration=SECONDS: forward for so long and quit.
+  --keep-going: scripts go on after a command that failed, and the end is 0.
+  --output=json|text, -o: how `show` answers.
+  --idle=spin|sleep: whether forwarding cores may sleep when nothing arrives [spin].
+  --nb-cores=N: number of forwarding cores.
+  --nb-ports=N: number of forwarding ports.
+  --coremask=MASK, --portmask=MASK, --portlist=LIST: which of them.
+  --port-topology=paired|chained|loop: how ports are put together.
+  --mbuf-size=N: size of a buffer, headroom included.
+  --total-num-mbufs=N: how many buffers there are.
+  --mbcache=N: buffers that each core keeps to itself.
+  --max-pkt-len=N: longest frame.
+  --eth-peer=PORT,MAC: destination of what a port sends in mac mode.
+  --eth-peers-configfile=FILE: the same, one address a line.
+  --tx-ip=SRC,DST, --tx-udp=SRC[,DST]: addresses of txonly mode.
+  --txpkts=LEN[,LEN...]: segments of txonly and flowgen modes.
+  --txonly-multi-flow: several flows in txonly mode.
+  --flowgen-flows=N: flows of flowgen mode.
+  --tx-offloads=MASK, --rx-offloads=MASK: offloads of all ports.
+  --enable-rx-cksum, --enable-scatter, --enable-lro, --disable-crc-strip, --enable-drop-en
+  --enable-hw-vlan, --enable-hw-vlan-strip, --enable-hw-vlan-filter, --enable-hw-vlan-extend, --enable-hw-qinq-strip
+  --disable-rss, --rss-ip, --rss-udp: by what packets are spread over queues.
+  --rxq=N, --txq=N: queues of each port.
+  --rxd=N, --txd=N: descriptors of each queue.
+  --burst=N: packets taken at a time.
+  --rxpt, --rxht, --rxwt, --rxfreet, --txpt, --txht, --txwt, --txfreet, --txrst =N: thresholds of queues.
+  --forward-mode=MODE: what is done with packets.
+  --noisy-tx-sw-buffer-size, --noisy-tx-sw-buffer-flushtime, --noisy-lkup-memory, --noisy-lkup-num-writes,
+  --noisy-lkup-num-reads, --noisy-lkup-num-reads-writes =N: how noisy mode behaves.
+  --disable-link-check: do not wait for links.
+  --disable-device-start: leave ports stopped.
+  --no-flush-rx: do not throw away what waits when forwarding starts.
+  --no-lsc-interrupt, --no-rmv-interrupt, --mask-event=EVENT, --print-event=EVENT, --numa, --no-numa: accepted.
+  --help, -h: this.
+";

@@ -1,0 +1,110 @@
+//! The ports, from when they are attached to when they are closed.
+
+mod close;
+mod sample;
+mod start;
+mod stop;
+
+pub(crate) use close::{attach, close, detach, detach_device, reset};
+pub(crate) use start::start;
+pub(crate) use stop::stop;
+
+pub(crate) use sample::Sample;
+
+use iogate::packet::MacAddr;
+use iogate::port::{Device, Port, PortConfig};
+use std::collections::BTreeMap;
+
+/// A port and what it was told.
+pub(crate) struct PortState {
+    pub(crate) device: Device,
+    /// While it is started.
+    pub(crate) port: Option<Port>,
+    pub(crate) config: PortConfig,
+    /// Whether the next start configures it.
+    pub(crate) changed: bool,
+    /// Groups that it was told to receive.
+    pub(crate) groups: Vec<MacAddr>,
+    /// When its counters were shown last.
+    pub(crate) shown: Option<Sample>,
+    /// Queues that were stopped by a command.
+    pub(crate) stopped_rx: Vec<u16>,
+    pub(crate) stopped_tx: Vec<u16>,
+}
+
+impl PortState {
+    /// Of a device that was just attached.
+    pub(crate) fn new(device: Device, config: &PortConfig) -> Self {
+        PortState {
+            config: PortConfig { rx_own: Vec::new(), tx_own: Vec::new(), ..config.clone() },
+            device,
+            port: None,
+            changed: true,
+            groups: Vec::new(),
+            shown: None,
+            stopped_rx: Vec::new(),
+            stopped_tx: Vec::new(),
+        }
+    }
+
+    /// DPDK's name of it.
+    pub(crate) fn name(&self) -> &str {
+        self.device.spec().target()
+    }
+
+    /// Whether it is started.
+    pub(crate) fn started(&self) -> bool {
+        self.port.is_some()
+    }
+
+    /// The NUMA node that is shown for it.
+    pub(crate) fn socket(&self) -> u16 {
+        self.device.info().numa_node.unwrap_or(0)
+    }
+}
+
+/// All ports by number.
+#[derive(Default)]
+pub(crate) struct Ports {
+    list: BTreeMap<u16, PortState>,
+}
+
+impl Ports {
+    pub(crate) fn add(&mut self, port: PortState) {
+        self.list.insert(port.device.id(), port);
+    }
+
+    pub(crate) fn remove(&mut self, id: u16) -> Option<PortState> {
+        self.list.remove(&id)
+    }
+
+    pub(crate) fn get(&self, id: u16) -> Option<&PortState> {
+        self.list.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u16) -> Option<&mut PortState> {
+        self.list.get_mut(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &PortState> {
+        self.list.values()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
+        self.list.values_mut()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u16> {
+        self.list.keys().copied().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// `[ 0 1 ]`, as the original lists them.
+    pub(crate) fn listed(&self) -> String {
+        let ids: String = self.list.keys().map(|id| format!(" {id}")).collect();
+        format!("[{ids} ]")
+    }
+}
