@@ -1,6 +1,8 @@
 #include "shim.h"
 
+#include <rte_mbuf_pool_ops.h>
 #include <stddef.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,6 +104,43 @@ int shim_chain(struct rte_mbuf *head, struct rte_mbuf *tail)
 unsigned int shim_pool_size(const struct rte_mempool *pool)
 {
 	return pool->size;
+}
+
+struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
+	int socket, uint8_t packed)
+{
+	struct rte_pktmbuf_pool_private sizes = {.mbuf_data_room_size = data_room};
+	unsigned int flags = packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	struct rte_mempool *pool = rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + data_room, cache,
+		sizeof(sizes), socket, flags);
+	int result;
+
+	if (pool == NULL)
+		return NULL;
+	result = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (result == 0) {
+		rte_pktmbuf_pool_init(pool, &sizes);
+		result = rte_mempool_populate_default(pool);
+		if (result >= 0 && packed && pool->nb_mem_chunks != 1)
+			result = -ENOMEM;
+	}
+	if (result < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -result;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+void *shim_xdp_umem(const struct rte_mempool *pool)
+{
+	const struct rte_mempool_memhdr *first = STAILQ_FIRST(&pool->mem_list);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	/* The driver's umem begins at the page of the pool's first chunk, and an offset in it names
+	 * the header in front of an mbuf. */
+	return (void *)(((uintptr_t)first->addr & ~(page - 1)) + pool->header_size);
 }
 
 unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count)

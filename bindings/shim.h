@@ -106,7 +106,16 @@ void shim_refcnt_update(struct rte_mbuf *mbuf, int16_t change);
 uint16_t shim_refcnt(const struct rte_mbuf *mbuf);
 int shim_linearize(struct rte_mbuf *mbuf);
 int shim_chain(struct rte_mbuf *head, struct rte_mbuf *tail);
+/*
+ * As rte_pktmbuf_pool_create, but where `packed` the buffers stand one behind the other in one piece,
+ * without regard to pages. On plain pages, which no device reaches by physical address, that saves the rest
+ * of each page; and the AF_XDP driver, which takes them to stand so, would leave out the last ones.
+ */
+struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
+	int socket, uint8_t packed);
 unsigned int shim_pool_size(const struct rte_mempool *pool);
+/* Where the mbuf at offset 0 of the umem would be, that the AF_XDP driver makes of a pool. */
+void *shim_xdp_umem(const struct rte_mempool *pool);
 
 unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);

@@ -68,7 +68,7 @@ fn a_pool_too_large_says_what_it_takes() {
     let message = eal().pool("huge").buffers(10_000_000).create().unwrap_err().to_string();
     for part in [
         "\"huge\"",
-        "40000000 KiB wanted",
+        "23750000 KiB wanted",
         "10000000 buffers of 2176 bytes",
         "largest free piece",
         "give EAL",

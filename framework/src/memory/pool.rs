@@ -3,7 +3,8 @@
 use super::{Batch, Mbuf};
 use crate::eal::Eal;
 use crate::error::{Errno, Error, Result};
-use std::ffi::CString;
+use std::collections::HashSet;
+use std::ffi::{CString, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -55,9 +56,14 @@ impl PoolBuilder {
         let unique = format!("iogate{}", SERIAL.fetch_add(1, Ordering::Relaxed));
         let unique = CString::new(unique).expect("no NUL in it");
         let cache = self.cache.min(512).min(self.buffers / 3 * 2);
+        if !self.eal.huge_pages() && self.bytes() > largest_free_block() {
+            // To try would take all there is for a moment, from under whoever needs some of it.
+            return Err(self.explain(Errno(libc::ENOMEM)));
+        }
         // SAFETY: the name is a C string that DPDK copies; the other arguments are numbers it checks.
         let raw = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(unique.as_ptr(), self.buffers, cache, 0, self.data_room, SOCKET_ANY)
+            let packed = u8::from(!self.eal.huge_pages());
+            dpdk_sys::shim_pool_create(unique.as_ptr(), self.buffers, cache, self.data_room, SOCKET_ANY, packed)
         };
         match NonNull::new(raw) {
             Some(raw) => {
@@ -72,15 +78,9 @@ impl PoolBuilder {
     fn bytes(&self) -> u64 {
         const MBUF: u64 = 128;
         const OBJECT_HEADER: u64 = 64;
-        const PLAIN_PAGE: u64 = 4096;
-        let each = (OBJECT_HEADER + MBUF + u64::from(self.data_room)).next_multiple_of(64);
-        let buffers = u64::from(self.buffers);
-        // A buffer does not cross pages, of which huge ones are so large that it makes no difference.
-        match PLAIN_PAGE / each {
-            _ if self.eal.huge_pages() => each * buffers,
-            0 => each.next_multiple_of(PLAIN_PAGE) * buffers,
-            on_a_page => buffers.div_ceil(on_a_page) * PLAIN_PAGE,
-        }
+        // And up to another cache line each, so that they spread over the channels of memory.
+        let each = (OBJECT_HEADER + MBUF + u64::from(self.data_room)).next_multiple_of(64) + 64;
+        each * u64::from(self.buffers)
     }
 
     fn explain(self, cause: Errno) -> Error {
@@ -162,10 +162,40 @@ impl MbufPool {
         (self.size() - self.available()).saturating_sub(self.lost())
     }
 
-    /// How many buffers were lost to drivers: AF_XDP's leaves what the kernel holds, 2048 a queue,
-    /// where it is when a port closes. They are unused, and freed with the pool.
+    /// How many buffers were lost to drivers that do not give all back when a port closes. They are
+    /// unused, and freed with the pool.
     pub fn lost(&self) -> u32 {
         self.inner.lost.load(Ordering::Relaxed)
+    }
+
+    /// Frees buffers that the kernel held for an AF_XDP socket that is closed, given as offsets in the
+    /// umem that the driver made of this pool. Returns how many they were; others are left alone.
+    pub(crate) fn take_back(&self, offsets: impl IntoIterator<Item = u64>) -> u32 {
+        let mut buffers: HashSet<usize> = HashSet::new();
+        unsafe extern "C" fn note(
+            _: *mut dpdk_sys::rte_mempool,
+            buffers: *mut c_void,
+            buffer: *mut c_void,
+            _: std::ffi::c_uint,
+        ) {
+            // SAFETY: what is passed below, and not used elsewhere during the call.
+            unsafe { (*buffers.cast::<HashSet<usize>>()).insert(buffer as usize) };
+        }
+        // SAFETY: the pool is alive; the callback is given the set that it expects.
+        let umem = unsafe {
+            dpdk_sys::rte_mempool_obj_iter(self.raw(), Some(note), (&raw mut buffers).cast());
+            dpdk_sys::shim_xdp_umem(self.raw())
+        };
+        let mut count = 0;
+        for offset in offsets {
+            let buffer = (umem as usize).wrapping_add(offset as usize);
+            if buffers.remove(&buffer) {
+                // SAFETY: one of the pool's buffers, owned by a driver that has forgotten it.
+                unsafe { dpdk_sys::shim_free(buffer as *mut dpdk_sys::rte_mbuf) };
+                count += 1;
+            }
+        }
+        count
     }
 
     /// Notes buffers that a driver will not give back any more, and that nobody uses.

@@ -4,6 +4,7 @@ use super::config::{self, PortConfig};
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
 use super::ring::Pair;
+use super::xdp::{self, Sockets};
 use super::{Port, PortInfo, PortKind, PortSpec};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ struct Inner {
     applied: Mutex<Applied>,
     // Dropped after the device was closed, in this order.
     _rings: Option<Arc<Pair>>,
+    _claim: Option<xdp::Claim>,
     _eal: Eal,
 }
 
@@ -37,9 +39,10 @@ struct Inner {
 struct Applied {
     config: Option<(PortConfig, u16)>,
     started: bool,
-    /// Every pool that it was given, and for how many RX queues: queues keep buffers until it is
-    /// closed.
-    pools: Vec<(MbufPool, u16)>,
+    /// Every pool that it was given: queues keep buffers until it is closed.
+    pools: Vec<MbufPool>,
+    /// The sockets of an AF_XDP device, which its driver does not close.
+    xdp_sockets: Vec<(MbufPool, Sockets)>,
 }
 
 // SAFETY: `raw` is only handed back to DPDK when the device goes; the rest is Send.
@@ -54,24 +57,24 @@ pub(super) fn control() -> MutexGuard<'static, BTreeSet<u16>> {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Buffers that DPDK's AF_XDP driver gives to the kernel for each queue. Every packet received is
-/// replaced by another buffer, so it is always as many, and closing the port does not free them.
-const AF_XDP_FILL: u32 = 2048;
-
 impl Device {
     /// Makes the device that `spec` names, and leaves none behind when it is no port. `queues` is how
     /// many pairs will be used, which some must be told when they are made.
     pub(super) fn attach(eal: &Eal, spec: &PortSpec, queues: u16) -> Result<Device> {
         let mut known = control();
+        let claim = match spec.kind() {
+            PortKind::AfXdp => Some(xdp::Claim::new(spec)?),
+            _ => None,
+        };
         let id = probe(spec, queues)?;
-        Device::adopt(eal, spec.clone(), id, None, &mut known)
+        Device::adopt(eal, spec.clone(), id, None, claim, &mut known)
     }
 
     /// One end of a pair of rings.
     pub(super) fn attach_half(eal: &Eal, spec: &PortSpec, pair: &Arc<Pair>, first: bool) -> Result<Device> {
         let mut known = control();
         let id = pair.attach(first)?;
-        Device::adopt(eal, spec.clone(), id, Some(pair.clone()), &mut known)
+        Device::adopt(eal, spec.clone(), id, Some(pair.clone()), None, &mut known)
     }
 
     /// The devices that EAL found or was told to make, as far as nobody has a handle on them yet.
@@ -85,7 +88,7 @@ impl Device {
         while u32::from(id) < dpdk_sys::RTE_MAX_ETHPORTS {
             if !known.contains(&id) {
                 let spec = PortSpec::of_device(&name_by_id(id).unwrap_or_default());
-                devices.push(Device::adopt(eal, spec, id, None, &mut known)?);
+                devices.push(Device::adopt(eal, spec, id, None, None, &mut known)?);
             }
             id = next(id + 1);
         }
@@ -97,6 +100,7 @@ impl Device {
         spec: PortSpec,
         id: u16,
         rings: Option<Arc<Pair>>,
+        claim: Option<xdp::Claim>,
         known: &mut BTreeSet<u16>,
     ) -> Result<Device> {
         let (info, raw) = device_info(id, &spec).inspect_err(|_| {
@@ -104,7 +108,8 @@ impl Device {
             unsafe { dpdk_sys::rte_eth_dev_close(id) };
         })?;
         known.insert(id);
-        let inner = Inner { id, spec, info, raw, applied: Mutex::default(), _rings: rings, _eal: eal.clone() };
+        let inner =
+            Inner { id, spec, info, raw, applied: Mutex::default(), _rings: rings, _claim: claim, _eal: eal.clone() };
         Ok(Device { attached: Arc::new(inner) })
     }
 
@@ -143,13 +148,19 @@ impl Device {
         if applied.started {
             return Err(Error::port_refused(self.spec(), "it is running", "stop it first"));
         }
-        let same_pool = applied.pools.last().is_some_and(|(last, _)| last.raw() == pool.raw());
+        let same_pool = applied.pools.last().is_some_and(|last| last.raw() == pool.raw());
         let tx_queues = match &applied.config {
             Some((last, tx_queues)) if last == config && same_pool => *tx_queues,
             _ => {
                 applied.config = None;
-                applied.pools.push((pool.clone(), config.rx_queues));
-                let tx_queues = config::apply(self, config, pool)?;
+                applied.pools.push(pool.clone());
+                let tx_queues = if self.info().driver == xdp::DRIVER {
+                    let (tx_queues, sockets) = Sockets::opened_by(|| config::apply(self, config, pool));
+                    applied.xdp_sockets.push((pool.clone(), sockets));
+                    tx_queues?
+                } else {
+                    config::apply(self, config, pool)?
+                };
                 applied.config = Some((config.clone(), tx_queues));
                 tx_queues
             }
@@ -196,8 +207,8 @@ impl Device {
     /// Keeps a pool that a queue was given until the device is closed.
     pub(super) fn keep_pool(&self, pool: &MbufPool) {
         let mut applied = self.applied();
-        if !applied.pools.iter().any(|(known, _)| known.raw() == pool.raw()) {
-            applied.pools.push((pool.clone(), 0));
+        if !applied.pools.iter().any(|known| known.raw() == pool.raw()) {
+            applied.pools.push(pool.clone());
         }
     }
 
@@ -221,10 +232,10 @@ impl Drop for Inner {
         if (close, remove) != (0, 0) {
             tracing::warn!("port {} ({}): close {close}, remove {remove}", self.spec, name.unwrap_or_default());
         }
-        if self.info.driver == "net_af_xdp" {
+        if self.info.driver == xdp::DRIVER {
             let applied = self.applied.get_mut().unwrap_or_else(PoisonError::into_inner);
-            for (pool, queues) in &applied.pools {
-                pool.lose(AF_XDP_FILL * u32::from(*queues));
+            for (pool, sockets) in applied.xdp_sockets.drain(..) {
+                sockets.reclaim(&pool);
             }
         }
     }

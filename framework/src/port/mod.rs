@@ -40,6 +40,7 @@ mod queue;
 mod ring;
 mod spec;
 mod state;
+mod xdp;
 
 pub use admin::{DescriptorState, FlowControl, QueueInfo, QueueState, Tunnel, VlanOffloads};
 pub use builder::PortBuilder;

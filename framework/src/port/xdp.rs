@@ -7,28 +7,63 @@
 //! has, frees those and closes the descriptor. The rings are described in the kernel's
 //! Documentation/networking/af_xdp.rst.
 
+use super::PortSpec;
+use crate::error::{Error, Result};
 use crate::memory::MbufPool;
 use libc::{c_int, c_void, off_t};
 use std::collections::HashSet;
 use std::fs;
 use std::os::fd::RawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The driver of AF_XDP ports.
+pub(super) const DRIVER: &str = "net_af_xdp";
+
+/// Keeps other processes of ours off an interface: the kernel refuses a second socket on a queue, but
+/// in giving up the driver would take the XDP program away from under the first.
+///
+/// It is a listening socket by name, which ends with the process and is one of the network namespace,
+/// as the interface is.
+#[derive(Debug)]
+pub(super) struct Claim(#[allow(dead_code, reason = "held, not used")] UnixListener);
+
+impl Claim {
+    pub(super) fn new(spec: &PortSpec) -> Result<Claim> {
+        let address = SocketAddr::from_abstract_name(format!("iogate/af_xdp/{}", spec.target()));
+        match address.and_then(|address| UnixListener::bind_addr(&address)) {
+            Ok(listener) => Ok(Claim(listener)),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                let what = format!("another process has {} on AF_XDP", spec.target());
+                Err(Error::port_refused(spec, what, "stop that one first"))
+            }
+            Err(error) => Err(Error::port_refused(spec, format!("cannot claim the interface: {error}"), "")),
+        }
+    }
+}
 
 /// AF_XDP sockets of this process, by descriptor and inode: a number may come to mean another one.
 #[derive(Debug, Default)]
 pub(super) struct Sockets(HashSet<(RawFd, u64)>);
 
 impl Sockets {
+    /// Runs `work` and returns what it returned with those that it opened.
+    pub(super) fn opened_by<T>(work: impl FnOnce() -> T) -> (T, Sockets) {
+        // One at a time, or another port's sockets would be taken for this one's.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = Sockets::open();
+        let result = work();
+        (result, Sockets(Sockets::open().0.difference(&before.0).copied().collect()))
+    }
+
     /// Those that are open now.
-    pub(super) fn open() -> Self {
+    fn open() -> Self {
         let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<RawFd>().ok();
         Sockets(descriptors.filter_map(number).filter_map(|fd| Some((fd, xdp_inode(fd)?))).collect())
-    }
-
-    /// Those of `now` that were not open before.
-    pub(super) fn since(before: &Sockets, now: Sockets) -> Self {
-        Sockets(now.0.difference(&before.0).copied().collect())
     }
 
     /// Closes those that are still open although their port is closed, and gives the buffers that
@@ -39,6 +74,7 @@ impl Sockets {
                 continue;
             }
             let (waiting, completed) = held_by_kernel(fd).unwrap_or_default();
+            unmap(inode);
             // SAFETY: the driver made it and has forgotten it; nobody else closes it.
             unsafe { libc::close(fd) };
             let mut back = 0;
@@ -55,6 +91,25 @@ impl Sockets {
 /// Buffers that the driver gives to the kernel for each queue. Every packet received is replaced by
 /// another buffer, so it is always as many, in the fill ring and the RX ring together.
 const FILL: u32 = 2048;
+
+/// Unmaps a socket's rings, which would keep it after its descriptor is closed.
+fn unmap(inode: u64) {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines() {
+        // As in `7f3c5c000000-7f3c5c009000 rw-s 100000000 00:08 39412  socket:[39412]`.
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [range, _, _, _, number, path] = fields[..] else { continue };
+        if number.parse() != Ok(inode) || !path.starts_with("socket:") {
+            continue;
+        }
+        let address = |text: &str| usize::from_str_radix(text, 16).ok();
+        if let Some((Some(start), Some(end))) = range.split_once('-').map(|(start, end)| (address(start), address(end)))
+        {
+            // SAFETY: the driver's view of the socket's rings, which it has forgotten.
+            unsafe { libc::munmap(start as *mut c_void, end - start) };
+        }
+    }
+}
 
 /// The inode of an AF_XDP socket; nothing for other descriptors.
 fn xdp_inode(fd: RawFd) -> Option<u64> {
