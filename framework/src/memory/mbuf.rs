@@ -89,12 +89,24 @@ impl Mbuf {
         unsafe { slice::from_raw_parts_mut(data_start(head), usize::from(head.data_len)) }
     }
 
+    /// Brings the start of the data closer: for all packets of a batch before the first is read.
+    #[inline]
+    pub fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which reads nothing for the program, whatever the address.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(data_start(self.head()).cast());
+        }
+    }
+
     /// The header at the front of the packet.
+    #[inline]
     pub fn header<H: Header + ?Sized>(&self) -> Result<&H, Malformed> {
         H::parse(self.data()).map(|(header, _)| header)
     }
 
     /// The header at the front of the packet, to be changed.
+    #[inline]
     pub fn header_mut<H: Header + ?Sized>(&mut self) -> Result<&mut H, Malformed> {
         H::parse_mut(self.data_mut()).map(|(header, _)| header)
     }

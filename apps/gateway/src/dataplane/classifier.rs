@@ -3,25 +3,38 @@
 use crate::config::model::{Config, PortRange, Protocol, Scope, Selector, Side};
 use iogate::packet::EtherType;
 
-/// What was made of a frame: the first class and the first protocol that match.
+/// Everything that matches a frame: a bit for each class, and a bit for each storage protocol. The
+/// lowest of each counts, because the first one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Index of the class.
-    pub class: u8,
-    /// The storage protocol, or [`NO_PROTOCOL`].
-    pub protocol: u8,
-}
+pub struct Verdict(u32);
 
-/// The frame is of no storage protocol.
-pub(super) const NO_PROTOCOL: u8 = u8::MAX;
+/// The frame is of no storage protocol: the bit behind those of the protocols.
+pub(super) const NO_PROTOCOL: u8 = 16;
 
-/// Nothing matched yet: later than every class and protocol.
-const NOTHING: Verdict = Verdict { class: u8::MAX, protocol: NO_PROTOCOL };
+/// Bits for classes, of which there are at most so many.
+const CLASSES: u32 = 8;
+
+const NOTHING: Verdict = Verdict(0);
 
 impl Verdict {
+    fn class(index: usize) -> Self {
+        assert!(index < CLASSES as usize, "there are at most 8 classes");
+        Verdict(1 << index)
+    }
+
+    fn of_protocol(protocol: Protocol) -> Self {
+        Verdict(1 << (CLASSES + protocol as u32))
+    }
+
     #[inline]
-    fn earlier(self, other: Verdict) -> Verdict {
-        Verdict { class: self.class.min(other.class), protocol: self.protocol.min(other.protocol) }
+    fn and(self, other: Verdict) -> Verdict {
+        Verdict(self.0 | other.0)
+    }
+
+    /// The storage protocol, or [`NO_PROTOCOL`].
+    #[inline]
+    pub(super) fn protocol(self) -> u8 {
+        (self.0 >> CLASSES | 1 << NO_PROTOCOL).trailing_zeros() as u8
     }
 }
 
@@ -30,33 +43,37 @@ impl Verdict {
 struct Ports {
     // Few ports match anything, and these 8 KiB stay in the first-level cache.
     matching: Box<[u64; 1024]>,
+    /// What a port matches, behind one that stands for all that match nothing.
     verdicts: Box<[Verdict]>,
 }
 
 impl Ports {
     fn new() -> Self {
-        Ports { matching: Box::new([0; 1024]), verdicts: vec![NOTHING; 1 << 16].into_boxed_slice() }
+        Ports { matching: Box::new([0; 1024]), verdicts: vec![NOTHING; 1 + (1 << 16)].into_boxed_slice() }
     }
 
     fn add(&mut self, range: PortRange, verdict: Verdict) {
         for port in range.first()..=range.last() {
             let at = usize::from(port);
             self.matching[at / 64] |= 1 << (at % 64);
-            self.verdicts[at] = self.verdicts[at].earlier(verdict);
+            self.verdicts[at + 1] = self.verdicts[at + 1].and(verdict);
         }
     }
 
+    /// Without a branch, which would be guessed wrong in mixed traffic.
     #[inline]
     fn find(&self, port: u16) -> Verdict {
         let at = usize::from(port);
-        if self.matching[at / 64] >> (at % 64) & 1 == 0 { NOTHING } else { self.verdicts[at] }
+        let matches = self.matching[at / 64] >> (at % 64) & 1;
+        self.verdicts[(at + 1) * matches as usize]
     }
 }
 
 /// The classes and protocols of a configuration, ready to be looked up.
 #[derive(Clone, Debug)]
 pub struct Classifier {
-    ether_types: Vec<(EtherType, Verdict)>,
+    /// By ethertype. Few of them occur, so few cache lines of it are used.
+    ether_types: Box<[Verdict; 1 << 16]>,
     ip_protocols: Box<[Verdict; 256]>,
     tcp: Ports,
     udp_src: Ports,
@@ -73,7 +90,7 @@ impl Classifier {
     pub fn new(config: &Config) -> Self {
         let both = |scope: Scope| [scope.allows(Side::Network), scope.allows(Side::Storage)];
         let mut classifier = Classifier {
-            ether_types: Vec::new(),
+            ether_types: vec![NOTHING; 1 << 16].try_into().expect("as many as there are"),
             ip_protocols: Box::new([NOTHING; 256]),
             tcp: Ports::new(),
             udp_src: Ports::new(),
@@ -84,24 +101,24 @@ impl Classifier {
         };
         for (index, class) in config.classes.iter().enumerate() {
             for rule in &class.rules {
-                classifier.add(*rule, Verdict { class: index as u8, ..NOTHING });
+                classifier.add(*rule, Verdict::class(index));
             }
         }
         for (protocol, rule) in &config.protocols {
-            classifier.add(*rule, Verdict { protocol: *protocol as u8, ..NOTHING });
+            classifier.add(*rule, Verdict::of_protocol(*protocol));
         }
         classifier
     }
 
     fn add(&mut self, rule: Selector, verdict: Verdict) {
         match rule {
-            Selector::EtherType(kind) => match self.ether_types.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, known)) => *known = known.earlier(verdict),
-                None => self.ether_types.push((kind, verdict)),
-            },
+            Selector::EtherType(kind) => {
+                let known = &mut self.ether_types[usize::from(kind.0)];
+                *known = known.and(verdict);
+            }
             Selector::IpProtocol(number) => {
                 let known = &mut self.ip_protocols[usize::from(number)];
-                *known = known.earlier(verdict);
+                *known = known.and(verdict);
             }
             Selector::TcpPort(range) => self.tcp.add(range, verdict),
             Selector::UdpPort(range) => {
@@ -116,32 +133,33 @@ impl Classifier {
     /// What a frame is by its ethertype alone; so far, when it is IP.
     #[inline]
     pub fn ether_type(&self, kind: EtherType) -> Verdict {
-        self.ether_types.iter().find(|(known, _)| *known == kind).map_or(NOTHING, |(_, verdict)| *verdict)
+        self.ether_types[usize::from(kind.0)]
     }
 
     /// What a packet is by its IP protocol, besides what `so_far` says.
     #[inline]
     pub fn ip_protocol(&self, so_far: Verdict, protocol: u8) -> Verdict {
-        so_far.earlier(self.ip_protocols[usize::from(protocol)])
+        so_far.and(self.ip_protocols[usize::from(protocol)])
     }
 
     /// What a packet is by its TCP ports, besides what `so_far` says.
     #[inline]
     pub fn tcp(&self, so_far: Verdict, src: u16, dst: u16) -> Verdict {
-        so_far.earlier(self.tcp.find(src)).earlier(self.tcp.find(dst))
+        so_far.and(self.tcp.find(src)).and(self.tcp.find(dst))
     }
 
     /// What a packet is by its UDP ports, besides what `so_far` says.
     #[inline]
     pub fn udp(&self, so_far: Verdict, src: u16, dst: u16) -> Verdict {
-        so_far.earlier(self.udp_src.find(src)).earlier(self.udp_dst.find(dst))
+        so_far.and(self.udp_src.find(src)).and(self.udp_dst.find(dst))
     }
 
     /// The class, and whether it is the default because no class asks for the frame.
     #[inline]
     pub fn class_of(&self, verdict: Verdict) -> (u8, bool) {
-        let unclaimed = verdict.class == NOTHING.class;
-        (if unclaimed { self.default_class } else { verdict.class }, unclaimed)
+        let first = (verdict.0 | 1 << CLASSES).trailing_zeros();
+        let unclaimed = first >= CLASSES;
+        (if unclaimed { self.default_class } else { first as u8 }, unclaimed)
     }
 
     /// Whether frames of a class may be on that side.
@@ -162,7 +180,7 @@ impl Classifier {
     }
 }
 
-/// The protocol of a [`Verdict`].
+/// The protocol with this number.
 pub fn protocol(number: u8) -> Option<Protocol> {
     Protocol::ALL.get(usize::from(number)).copied()
 }

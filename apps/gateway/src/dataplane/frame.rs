@@ -44,6 +44,10 @@ pub struct Meta {
     pub unclaimed: bool,
     /// Its storage protocol, or [`NO_PROTOCOL`].
     pub protocol: u8,
+    /// It claims no sender's address inside but the one in `sender`.
+    pub plain: bool,
+    /// The IPv4 address that a plain frame claims as its sender's, as it stands there, or 0.
+    pub sender: u32,
     /// The attachment it came from; meaningless for frames from uplinks.
     pub attachment: u32,
     /// The network it is in.
@@ -62,7 +66,7 @@ impl Meta {
         if !ethernet.src().is_unicast() {
             return Err(drop::BAD_SOURCE);
         }
-        let mut meta = Meta { offset: 14, vlan: UNTAGGED, protocol: NO_PROTOCOL, ..Meta::default() };
+        let mut meta = Meta { offset: 14, vlan: UNTAGGED, protocol: NO_PROTOCOL, plain: true, ..Meta::default() };
         let (mut kind, mut behind) = (ethernet.ether_type(), behind);
         if kind == EtherType::VLAN {
             let (tag, rest) = Vlan::parse(behind).map_err(malformed)?;
@@ -83,12 +87,12 @@ impl Meta {
             EtherType::IPV4 => meta.ipv4(behind, len, classifier)?,
             EtherType::IPV6 => meta.ipv6(behind, len, classifier)?,
             EtherType::ARP => {
-                meta.payload = Payload::Arp;
+                (meta.payload, meta.plain) = (Payload::Arp, false);
                 classifier.ether_type(kind)
             }
             _ => classifier.ether_type(kind),
         };
-        meta.protocol = verdict.protocol;
+        meta.protocol = verdict.protocol();
         (meta.class, meta.unclaimed) = classifier.class_of(verdict);
         Ok(meta)
     }
@@ -98,6 +102,7 @@ impl Meta {
         let (ip, payload) = Ipv4::parse_front(bytes).map_err(malformed)?;
         self.must_fit(usize::from(ip.total_len()), len)?;
         self.payload = Payload::Ipv4;
+        self.sender = u32::from_ne_bytes(ip.src().octets());
         self.fragment = ip.is_fragment();
         self.later_fragment = !ip.has_transport_header();
         self.transport(EtherType::IPV4, ip.protocol(), payload, classifier)
@@ -108,7 +113,7 @@ impl Meta {
         let (ip, payload) = Ipv6::parse_front(bytes).map_err(malformed)?;
         self.must_fit(size_of::<Ipv6>() + usize::from(ip.payload_len()), len)?;
         let upper = ip.upper_layer(payload).map_err(malformed)?;
-        self.payload = Payload::Ipv6;
+        (self.payload, self.plain) = (Payload::Ipv6, false);
         self.fragment = upper.fragment.is_some();
         self.later_fragment = !upper.has_transport_header();
         let rest = payload.get(upper.offset..).ok_or(drop::MALFORMED)?;

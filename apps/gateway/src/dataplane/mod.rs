@@ -68,6 +68,7 @@ impl Switch {
 impl Path {
     fn classify(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         let classifier = &self.tables.classifier;
+        batch.packets().iter().for_each(Mbuf::prefetch);
         cx.drop_if(batch, |packet, meta| match Meta::of(packet.data(), packet.len(), classifier) {
             Ok(found) => {
                 *meta = found;
@@ -111,6 +112,7 @@ impl Path {
             return Some(drop::ADAPTER_DOWN);
         }
         if owner.checked
+            && !antispoof::plainly_honest(meta, owner)
             && let Some(reason) = antispoof::check(frame, meta, owner)
         {
             return Some(reason);
@@ -146,7 +148,7 @@ impl Path {
         }
         let classifier = &self.tables.classifier;
         // Storage is storage, also when no class asks for it and the default one is the network's.
-        let orphan = meta.unclaimed && meta.protocol != NO_PROTOCOL && !classifier.allows(meta.class, Side::Storage);
+        let orphan = meta.unclaimed & (meta.protocol != NO_PROTOCOL) && !classifier.allows(meta.class, Side::Storage);
         let allowed = if orphan { network.side == Side::Storage } else { classifier.allows(meta.class, network.side) };
         // The rest of a packet was held to the rule with its first piece, and is useless without it.
         if allowed || meta.later_fragment {
@@ -164,11 +166,8 @@ const NO_ATTACHMENT: u32 = u32::MAX;
 
 #[inline]
 fn wrong_protocol(meta: &Meta, adapter: &tables::Attachment) -> Option<DropReason> {
-    if meta.protocol == NO_PROTOCOL {
-        return None;
-    }
-    let allowed = protocol(meta.protocol).is_none_or(|protocol| adapter.protocols.contains(protocol));
-    (!allowed).then_some(drop::WRONG_PROTOCOL)
+    // NO_PROTOCOL, taken modulo 32, has a bit that is never set.
+    (adapter.forbidden >> (meta.protocol % 32) & 1 != 0).then_some(drop::WRONG_PROTOCOL)
 }
 
 /// Destination and source of a frame that was looked at already.

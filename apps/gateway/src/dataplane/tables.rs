@@ -2,10 +2,10 @@
 
 use super::addresses::{Addresses, Scope, UNTAGGED};
 use super::classifier::Classifier;
-use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, ProtocolSet, Side, UplinkId};
+use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, Protocol, ProtocolSet, Side, UplinkId};
 use iogate::packet::vlan::TAG_LEN;
 use iogate::packet::{Ethernet, MacAddr};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Where packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,12 @@ pub struct Attachment {
     pub antispoof: AntiSpoof,
     /// Whether any is.
     pub checked: bool,
-    /// The storage protocols it may speak.
-    pub protocols: ProtocolSet,
+    /// The storage protocols it may not speak, a bit each.
+    pub forbidden: u32,
     /// Addresses it may use; empty is any.
     pub ips: Vec<IpAddr>,
+    /// The first IPv4 address among them, as it stands in a frame, or 0.
+    pub first_ipv4: u32,
 }
 
 /// A broadcast domain.
@@ -109,11 +111,16 @@ impl Tables {
                     up: adapter.up,
                     antispoof: adapter.antispoof,
                     checked: arp || nd || ip,
-                    protocols: match adapter.kind {
-                        AdapterKind::Vnic => ProtocolSet::ALL,
-                        AdapterKind::Vhba { protocols } => protocols,
+                    forbidden: match adapter.kind {
+                        AdapterKind::Vnic => 0,
+                        AdapterKind::Vhba { protocols } => forbidden(protocols),
                     },
                     ips: adapter.ips.clone(),
+                    first_ipv4: adapter
+                        .ips
+                        .iter()
+                        .find_map(|ip| ipv4(*ip))
+                        .map_or(0, |ip| u32::from_ne_bytes(ip.octets())),
                 });
             }
         }
@@ -182,6 +189,19 @@ impl Tables {
     /// Whether any adapter on a link has this tag.
     pub fn link_has_vlan(&self, link: usize, vlan: u16) -> bool {
         self.link_vlans[link].contains(&vlan)
+    }
+}
+
+/// A bit for each protocol that is not in the set.
+fn forbidden(protocols: ProtocolSet) -> u32 {
+    let others = Protocol::ALL.into_iter().filter(|protocol| !protocols.contains(*protocol));
+    others.fold(0, |bits, protocol| bits | 1 << protocol as u32)
+}
+
+fn ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
     }
 }
 
