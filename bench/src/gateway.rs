@@ -21,17 +21,18 @@ const BUFFERS: u32 = 16_384;
 /// A port that takes everything and gives nothing.
 const SINK: &str = "no-rx=1";
 
-/// Servers' frames at 64 bytes are the figure that counts; the others say how it varies.
+/// Servers' frames of 64 bytes from one link are the figure that counts; the others say how it varies.
 pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = folder.path().join("bench.toml");
-    std::fs::write(&config, mix::config())?;
-    for (name, from, sizes, target) in [
-        ("gateway, from servers, 64 B", From::Servers, Sizes::Small, Some(Target::AtMost(2.0))),
-        ("gateway, from servers, IMIX", From::Servers, Sizes::Imix, None),
-        ("gateway, from uplinks, 64 B", From::Uplinks, Sizes::Small, None),
+    for (name, links, from, sizes, target) in [
+        ("gateway, from servers, 64 B", 1, From::Servers, Sizes::Small, Some(Target::AtMost(2.0))),
+        ("gateway, from servers, IMIX", 1, From::Servers, Sizes::Imix, None),
+        ("gateway, from servers on 4 links, 64 B", 4, From::Servers, Sizes::Small, None),
+        ("gateway, from uplinks to 4 links, 64 B", 4, From::Uplinks, Sizes::Small, None),
     ] {
-        let captures = mix::captures(folder.path(), from, sizes)?;
+        let config = folder.path().join(format!("{links}.toml"));
+        std::fs::write(&config, mix::config(links))?;
+        let captures = mix::captures(folder.path(), links, from, sizes)?;
         let devices: Vec<String> = (0..)
             .zip(&captures)
             .flat_map(|(number, (_, file))| {
@@ -42,7 +43,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
             })
             .collect();
         let captures = captures.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
-        let job = Job::Gateway { config: config.clone(), captures };
+        let job = Job::Gateway { config, captures };
         if Testpmd::start(&devices, BUFFERS, plan.core)?.is_none() {
             report.notes.push("gateway: not measured: install dpdk-dev".to_owned());
             return Ok(());

@@ -1,8 +1,8 @@
 //! The traffic that the gateway is measured with, and the configuration it crosses.
 //!
-//! 64 adapters stand on four links: 32 vNICs in four networks and 32 vHBAs in four storage networks,
-//! half of them with the tag of their network, a quarter with another, a quarter untagged. Behind
-//! the two uplinks are 224 more stations, so there are 288 destinations. Every storage protocol
+//! 64 adapters stand on one link or four: 32 vNICs in four networks and 32 vHBAs in four storage
+//! networks, half of them with the tag of their network, a quarter with another, a quarter untagged.
+//! Behind the two uplinks are 224 more stations, so there are 288 destinations. Every storage protocol
 //! that the gateway knows is in the mix, and what a network carries besides.
 
 use crate::lookup::Random;
@@ -13,14 +13,13 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-const LINKS: usize = 4;
-const ON_A_LINK: usize = 16;
+const ADAPTERS: usize = 64;
 /// Networks; the second half are storage networks.
 const NETWORKS: usize = 8;
 /// Stations behind the uplinks, in each network.
 const REMOTE: usize = 28;
-/// Frames to each destination from each link.
-const ROUNDS: usize = 2;
+/// Frames to each destination, from all links together.
+const ROUNDS: usize = 8;
 
 /// How long frames are.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +51,8 @@ struct Station {
 
 /// Adapter `number` of 64.
 fn adapter(number: usize) -> Station {
-    let on_link = number % ON_A_LINK;
-    let network = on_link % 4 + if on_link < ON_A_LINK / 2 { 0 } else { NETWORKS / 2 };
-    let tag = match on_link % 4 {
+    let network = number % NETWORKS;
+    let tag = match network % 4 {
         0 => 0,
         1 => 1000 + network as u16,
         _ => 101 + network as u16,
@@ -83,14 +81,20 @@ fn vlan(network: usize) -> u16 {
     if network % 4 == 3 { 0 } else { 101 + network as u16 }
 }
 
-/// The gateway's configuration, with every check on.
-pub(crate) fn config() -> String {
+/// The adapters on one of several links.
+fn on_link(link: usize, links: usize) -> impl Iterator<Item = Station> {
+    let each = ADAPTERS / links;
+    (link * each..(link + 1) * each).map(adapter)
+}
+
+/// The gateway's configuration, with every check on and so many links.
+pub(crate) fn config(links: usize) -> String {
     let mut text = String::from(
         "schema = 1\n[gateway]\nname = \"bench\"\nmtu = 1518\n\
          [[policy]]\nname = \"strict\"\nantispoof = { arp = true, nd = true, ip = true }\n",
     );
     let mut add = |block: std::fmt::Arguments<'_>| text.write_fmt(block).expect("a string grows");
-    for link in 0..LINKS {
+    for link in 0..links {
         add(format_args!("[[link]]\nname = \"link{link}\"\nport = \"null:no-rx={link}\"\n"));
     }
     for (name, kind) in [("lan", "network"), ("san", "storage")] {
@@ -102,10 +106,10 @@ pub(crate) fn config() -> String {
         let vlan = vlan(network);
         add(format_args!("[[network]]\nname = \"n{network}\"\nvlan = {vlan}\nuplink = \"{group}\"\n"));
     }
-    for number in 0..LINKS * ON_A_LINK {
+    for number in 0..ADAPTERS {
         let Station { network, mac, v4, v6, tag } = adapter(number);
         let kind = if network < NETWORKS / 2 { "vnic" } else { "vhba" };
-        add(format_args!("[[{kind}]]\nname = \"a{number}\"\nlink = \"link{}\"\n", number / ON_A_LINK));
+        add(format_args!("[[{kind}]]\nname = \"a{number}\"\nlink = \"link{}\"\n", number / (ADAPTERS / links)));
         add(format_args!(
             "mac = \"{mac}\"\nnetwork = \"n{network}\"\nips = [\"{v4}\", \"{v6}\"]\npolicy = \"strict\"\n"
         ));
@@ -121,32 +125,32 @@ pub(crate) fn config() -> String {
 }
 
 /// Writes a capture for each port that frames come from; returns the ports' names and the files.
-pub(crate) fn captures(folder: &Path, from: From, sizes: Sizes) -> io::Result<Vec<(String, PathBuf)>> {
+pub(crate) fn captures(folder: &Path, links: usize, from: From, sizes: Sizes) -> io::Result<Vec<(String, PathBuf)>> {
     let ports: Vec<(String, Vec<Vec<u8>>)> = match from {
-        From::Servers => (0..LINKS).map(|link| (format!("link{link}"), from_link(link, sizes))).collect(),
+        From::Servers => (0..links).map(|link| (format!("link{link}"), from_link(link, links, sizes))).collect(),
         From::Uplinks => {
             let (lan, san) = (0..NETWORKS / 2, NETWORKS / 2..NETWORKS);
             vec![("lan".to_owned(), from_uplink(lan, sizes)), ("san".to_owned(), from_uplink(san, sizes))]
         }
     };
     let write = |(name, frames): (String, Vec<Vec<u8>>)| {
-        let path = folder.join(format!("{name}-{from:?}-{sizes:?}.pcap").to_lowercase());
+        let path = folder.join(format!("{name}-of-{links}-{from:?}-{sizes:?}.pcap").to_lowercase());
         write_pcap(&path, frames).map(|()| (name, path))
     };
     ports.into_iter().map(write).collect()
 }
 
 /// To each of the 288 destinations, from the adapters of its network on this link.
-fn from_link(link: usize, sizes: Sizes) -> Vec<Vec<u8>> {
-    let locals = (0..LINKS * ON_A_LINK).map(adapter);
+fn from_link(link: usize, links: usize, sizes: Sizes) -> Vec<Vec<u8>> {
+    let locals = (0..ADAPTERS).map(adapter);
     let remotes = (0..NETWORKS).flat_map(|network| (0..REMOTE).map(move |number| remote(network, number)));
     let destinations: Vec<Station> = locals.chain(remotes).collect();
     let mut maker = Maker::new(sizes, link as u64 + 1);
     let mut frames = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..ROUNDS / links {
         for to in &destinations {
-            let own = (link * ON_A_LINK..(link + 1) * ON_A_LINK).map(adapter);
-            let senders: Vec<Station> = own.filter(|own| own.network == to.network && own.mac != to.mac).collect();
+            let senders: Vec<Station> =
+                on_link(link, links).filter(|own| own.network == to.network && own.mac != to.mac).collect();
             let sender = senders[round % senders.len()];
             frames.push(maker.frame(sender, *to, sender.tag));
         }
@@ -159,8 +163,7 @@ fn from_uplink(networks: std::ops::Range<usize>, sizes: Sizes) -> Vec<Vec<u8>> {
     let mut maker = Maker::new(sizes, networks.end as u64);
     let mut frames = Vec::new();
     for network in networks {
-        let inside: Vec<Station> =
-            (0..LINKS * ON_A_LINK).map(adapter).filter(|station| station.network == network).collect();
+        let inside: Vec<Station> = (0..ADAPTERS).map(adapter).filter(|station| station.network == network).collect();
         for (number, to) in (0..REMOTE * 4).zip(inside.iter().cycle()) {
             frames.push(maker.frame(remote(network, number / 4), *to, vlan(network)));
         }
@@ -240,13 +243,13 @@ mod tests {
     #[test]
     fn the_configuration_is_one() {
         let config =
-            iogate_gateway::config::parse(&config(), Path::new("bench.toml")).unwrap_or_else(|e| panic!("{e}"));
+            iogate_gateway::config::parse(&config(4), Path::new("bench.toml")).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((config.adapters.len(), config.links.len(), config.uplinks.len()), (64, 4, 2));
     }
 
     #[test]
     fn small_frames_are_small_and_go_everywhere() {
-        let frames: Vec<_> = (0..LINKS).flat_map(|link| from_link(link, Sizes::Small)).collect();
+        let frames: Vec<_> = (0..4).flat_map(|link| from_link(link, 4, Sizes::Small)).collect();
         assert!(frames.iter().all(|frame| frame.len() == 64 || frame.len() == 66));
         let destinations: HashSet<_> = frames.iter().map(|frame| frame[..6].to_vec()).collect();
         let sources: HashSet<_> = frames.iter().map(|frame| frame[6..12].to_vec()).collect();
