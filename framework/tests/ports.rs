@@ -360,6 +360,7 @@ fn af_xdp_joins_an_interface() {
                 let again = eal().port(&"af_xdp:v0".parse().unwrap()).pool(&buffers).start();
                 assert!(again.is_err_and(|error| error.to_string().contains("another")), "one owner an interface");
                 exercise(&a, &b, &buffers);
+                chains_are_made_whole(&a, &b, &buffers);
                 // What waits to be fetched when the port closes is not lost either.
                 sh("arping -c 3 -I v1 -S 10.0.0.1 10.0.0.2 || ping -c 2 -W 1 -I v1 255.255.255.255 -b || true");
             }
@@ -369,6 +370,37 @@ fn af_xdp_joins_an_interface() {
         }
         link_follows_the_cable("af_xdp:v0");
     });
+}
+
+/// A port whose driver reads the first segment only must never see a chain.
+fn chains_are_made_whole(from: &Port, to: &Port, pool: &MbufPool) {
+    assert!(!from.sends_chains());
+    let chained = || {
+        let whole = frame(77);
+        let (front, back) = whole.split_at(40);
+        let mut packet = pool.alloc_from(front).unwrap();
+        packet.chain(pool.alloc_from(back).unwrap()).expect("a chain of two");
+        packet
+    };
+    let mut queue = from.tx(0).unwrap();
+    let mut batch: Batch = Batch::new();
+    drop(batch.push(chained(), ()));
+    assert_eq!((queue.send(&mut batch), batch.len()), (0, 1), "the queue leaves it alone");
+    let (mut outlet, mut rx) = (Outlet::new(queue), to.rx(0).unwrap());
+    outlet.push_all(&mut batch);
+    let shared = chained().share();
+    outlet.push_shared(shared.clone());
+    outlet.push_shared(shared);
+    outlet.flush();
+    let (end, mut arrived) = (Instant::now() + Duration::from_secs(10), Vec::new());
+    while arrived.len() < 3 && Instant::now() < end {
+        rx.receive(&mut batch);
+        arrived.extend(
+            batch.drain().map(|(packet, ())| packet.data().to_vec()).filter(|data| data.len() == frame(77).len()),
+        );
+    }
+    assert_eq!(arrived, vec![frame(77); 3]);
+    outlet.flush();
 }
 
 /// Whether the kernel knows the protocol: it shows in /proc/net where it was compiled in.

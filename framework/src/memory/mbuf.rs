@@ -178,6 +178,7 @@ impl Mbuf {
 
     /// Makes the whole packet contiguous in its first segment. False when it does not fit there.
     #[must_use]
+    #[inline]
     pub fn linearize(&mut self) -> bool {
         // SAFETY: owned and valid.
         self.segments() == 1 || unsafe { dpdk_sys::shim_linearize(self.0.as_ptr()) } == 0
@@ -253,6 +254,11 @@ impl SharedMbuf {
     #[allow(clippy::len_without_is_empty, reason = "an empty packet is not a case that anybody asks about")]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Buffers in the chain, 1 for most packets.
+    pub fn segments(&self) -> usize {
+        self.0.segments()
     }
 
     /// A deep copy with one owner; nothing when the pool has run dry.

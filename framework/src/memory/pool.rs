@@ -234,6 +234,23 @@ impl MbufPool {
         })
     }
 
+    /// As [`alloc_bulk`](MbufPool::alloc_bulk), but with packets of `length` bytes whose content is
+    /// arbitrary: the quickest way to make packets. None when a buffer is smaller than that.
+    #[inline]
+    pub fn alloc_packets<M: Copy + Default, const N: usize>(
+        &self,
+        batch: &mut Batch<M, N>,
+        count: usize,
+        length: u16,
+    ) -> usize {
+        let wanted = count.min(N).saturating_sub(batch.len());
+        batch.fill_raw(wanted, |slots, wanted| {
+            // SAFETY: as in `alloc_bulk`; the call checks the length.
+            let result = unsafe { dpdk_sys::shim_alloc_packets(self.raw(), slots, wanted as u32, length) };
+            if result == 0 { wanted } else { 0 }
+        })
+    }
+
     pub(crate) fn raw(&self) -> *mut dpdk_sys::rte_mempool {
         self.inner.raw.as_ptr()
     }

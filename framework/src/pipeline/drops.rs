@@ -21,7 +21,10 @@ impl DropReason {
     /// Was still waiting to be sent when the worker stopped.
     pub const STOPPED: DropReason = DropReason(3);
 
-    const NAMES: [&'static str; 4] = ["unrouted", "tx-full", "no-buffer", "stopped"];
+    /// Is in several buffers, which the port cannot send, and fits no single one.
+    pub const CHAINED: DropReason = DropReason(4);
+
+    const NAMES: [&'static str; 5] = ["unrouted", "tx-full", "no-buffer", "stopped", "chained"];
 
     /// The application's reason number `number`, below 56.
     ///

@@ -57,37 +57,38 @@ enum Door {
 pub struct Outlet {
     door: Door,
     pending: Batch,
+    whole_only: bool,
     counters: Arc<OutletCounters>,
 }
 
 impl Outlet {
     /// To a TX queue of one's own.
     pub fn new(queue: TxQueue) -> Self {
-        let counters = Self::counters_for(queue.port());
-        Outlet { door: Door::Queue(queue, None), pending: Batch::new(), counters }
+        let port = queue.port().clone();
+        Self::with(Door::Queue(queue, None), &port)
     }
 
     /// To a TX queue of one's own, which others reach through `ring`: see [`Outlet::through`].
     pub fn shared(queue: TxQueue, ring: MbufRing) -> Self {
-        let counters = Self::counters_for(queue.port());
-        Outlet { door: Door::Queue(queue, Some(ring)), pending: Batch::new(), counters }
+        let port = queue.port().clone();
+        Self::with(Door::Queue(queue, Some(ring)), &port)
     }
 
     /// To a port whose TX queue another worker owns: that one's outlet, [`Outlet::shared`], drains
     /// `ring` whenever it flushes.
     pub fn through(port: &Port, ring: MbufRing) -> Self {
-        let counters = Self::counters_for(port);
-        Outlet { door: Door::Ring(ring, port.info().passes_buffers), pending: Batch::new(), counters }
+        Self::with(Door::Ring(ring, port.info().passes_buffers), port)
     }
 
-    fn counters_for(port: &Port) -> Arc<OutletCounters> {
-        Arc::new(OutletCounters {
+    fn with(door: Door, port: &Port) -> Self {
+        let counters = OutletCounters {
             port: port.spec().to_string(),
             sent: Counter::default(),
             relayed: Counter::default(),
             pending: Counter::default(),
             drops: DropCounters::default(),
-        })
+        };
+        Outlet { door, pending: Batch::new(), whole_only: !port.sends_chains(), counters: Arc::new(counters) }
     }
 
     /// Its counters.
@@ -103,7 +104,10 @@ impl Outlet {
 
     /// Sends a packet, with the next burst.
     #[inline]
-    pub fn push(&mut self, packet: Mbuf) {
+    pub fn push(&mut self, mut packet: Mbuf) {
+        if self.whole_only && !packet.linearize() {
+            return self.counters.drops.add(DropReason::CHAINED, packet.len());
+        }
         if let Err(packet) = self.pending.push(packet, ()) {
             self.send_pending();
             if let Err(packet) = self.pending.push(packet, ()) {
@@ -117,6 +121,8 @@ impl Outlet {
     pub fn push_shared(&mut self, packet: SharedMbuf) {
         let bytes = packet.len();
         let packet = match &self.door {
+            // To make it whole would change it under the others.
+            _ if self.whole_only && packet.segments() > 1 => packet.copy(),
             Door::Queue(queue, _) => queue.own(packet),
             Door::Ring(_, true) => packet.copy(),
             Door::Ring(_, false) => Some(packet.into_owner()),

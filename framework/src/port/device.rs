@@ -204,6 +204,11 @@ impl Device {
         applied.started = false;
     }
 
+    /// The TX offloads that it was configured with.
+    pub(super) fn tx_offloads(&self) -> u64 {
+        self.applied().config.as_ref().map_or(0, |(config, _)| config.tx_offloads)
+    }
+
     /// Keeps a pool that a queue was given until the device is closed.
     pub(super) fn keep_pool(&self, pool: &MbufPool) {
         let mut applied = self.applied();

@@ -102,6 +102,14 @@ impl Port {
         self.inner.tx_queues
     }
 
+    /// Whether a packet of several segments can be sent: the device can, and, where that makes a
+    /// difference to its driver, was configured to.
+    pub fn sends_chains(&self) -> bool {
+        // SAFETY: a constant of the shim.
+        let multi = unsafe { dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS };
+        self.info().multi_segment_tx && (self.spec().is_software() || self.tx_offloads() & multi != 0)
+    }
+
     /// Takes RX queue `queue`. Dropping it makes it available again.
     ///
     /// # Errors

@@ -104,13 +104,14 @@ pub struct TxQueue {
     id: u16,
     queue: u16,
     by_pointer: bool,
+    whole_only: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl TxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
-        let by_pointer = port.info().passes_buffers;
-        TxQueue { id: port.id(), port, queue, by_pointer, _not_sync: PhantomData }
+        let (by_pointer, whole_only) = (port.info().passes_buffers, !port.sends_chains());
+        TxQueue { id: port.id(), port, queue, by_pointer, whole_only, _not_sync: PhantomData }
     }
 
     /// The port it belongs to.
@@ -125,10 +126,19 @@ impl TxQueue {
 
     /// Sends the batch and returns how many packets the device took. The others stay in the batch,
     /// in order.
+    ///
+    /// A packet of several segments stops the batch where the port cannot send it: see
+    /// [`Port::sends_chains`].
     #[inline]
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
         let (port, queue) = (self.id, self.queue);
+        let sendable = match self.whole_only {
+            // The driver would read on behind the first segment.
+            true => batch.packets().iter().take_while(|packet| packet.segments() == 1).count(),
+            false => N,
+        };
         batch.take_raw(|packets, count| {
+            let count = count.min(sendable);
             // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.
             usize::from(unsafe { dpdk_sys::shim_tx_burst(port, queue, packets, count as u16) })
         })
