@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("iogate: {error:#}");
+            complain(&format!("iogate: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -123,7 +123,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Stop { target } => client::stop(&target.socket()?)?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "iogate", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "iogate", &mut script);
+            say(&String::from_utf8(script)?)?;
         }
         Command::Man { folder } => {
             clap_mangen::generate_to(Cli::command(), &folder)
@@ -135,7 +137,12 @@ fn execute(command: Command) -> Result<ExitCode> {
 
 /// The checked configuration, or nothing after everything wrong with it was said.
 fn load(file: &Path) -> Option<Config> {
-    config::load(file).map_err(|problems| eprintln!("{problems}")).ok()
+    config::load(file).map_err(|problems| complain(&problems.to_string())).ok()
+}
+
+/// Writes a line to standard error, where nobody may listen.
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

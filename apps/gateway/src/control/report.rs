@@ -395,7 +395,7 @@ fn drops(state: &State) -> Vec<DropRow> {
         add(at, false, "port-rx-no-buffer", "The pool had no buffer for it.", stats.rx_no_buffer, None);
         add(at, true, "port-tx-error", "The port took it and could not send it.", stats.tx_errors, None);
     }
-    rows.sort_by(|one, other| other.packets.cmp(&one.packets));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.packets));
     rows
 }
 

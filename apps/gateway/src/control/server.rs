@@ -102,8 +102,14 @@ fn answer(mut client: UnixStream, state: &Weak<State>) -> io::Result<()> {
     let mut requests = BufReader::new(client.try_clone()?);
     loop {
         let mut line = Vec::new();
-        if requests.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        let read = requests.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        if read == 0 {
             return Ok(());
+        }
+        if read as u64 == LONGEST && !line.ends_with(b"\n") {
+            // What follows is the rest of it, and no request of its own.
+            let text = refusal(&format!("a request is at most {LONGEST} bytes long")) + "\n";
+            return client.write_all(text.as_bytes());
         }
         let (mut text, stopping) = match state.upgrade() {
             Some(state) => respond(&line, &state),

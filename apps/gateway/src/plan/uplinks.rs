@@ -35,10 +35,7 @@ impl UplinkChoice {
             // Fabrics do not stand in for each other: see `active`.
             GroupMode::DualFabric { .. } => Group { members: Vec::new(), failback: None, current: None },
         };
-        UplinkChoice {
-            up_since: vec![None; config.uplinks.len()],
-            groups: config.groups.iter().map(group).collect(),
-        }
+        UplinkChoice { up_since: vec![None; config.uplinks.len()], groups: config.groups.iter().map(group).collect() }
     }
 
     /// Takes note of which uplinks are up; says whether anything may have changed.
