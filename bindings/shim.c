@@ -76,6 +76,29 @@ int shim_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned 
 	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
 }
 
+int shim_alloc_packets(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count, uint16_t length)
+{
+	unsigned int i;
+
+	if (length > rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM)
+		return -EINVAL;
+	/* Every mbuf in a pool has one owner, one segment and no next one: the second cache line stays untouched. */
+	if (rte_mempool_get_bulk(pool, (void **)mbufs, count) != 0)
+		return -ENOENT;
+	for (i = 0; i < count; i++) {
+		struct rte_mbuf *mbuf = mbufs[i];
+
+		mbuf->data_off = RTE_PKTMBUF_HEADROOM;
+		mbuf->port = RTE_MBUF_PORT_INVALID;
+		mbuf->ol_flags &= RTE_MBUF_F_EXTERNAL;
+		mbuf->packet_type = 0;
+		mbuf->pkt_len = length;
+		mbuf->data_len = length;
+		mbuf->vlan_tci = 0;
+	}
+	return 0;
+}
+
 void shim_free(struct rte_mbuf *mbuf)
 {
 	rte_pktmbuf_free(mbuf);

@@ -101,6 +101,8 @@ uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 
 /* All of them or none: 0, or -ENOENT. */
 int shim_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
+/* Packets of `length` bytes, whose content is arbitrary. All of them or none: 0, -ENOENT, or -EINVAL for too long ones. */
+int shim_alloc_packets(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count, uint16_t length);
 void shim_free(struct rte_mbuf *mbuf);
 void shim_refcnt_update(struct rte_mbuf *mbuf, int16_t change);
 uint16_t shim_refcnt(const struct rte_mbuf *mbuf);

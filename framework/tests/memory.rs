@@ -311,3 +311,25 @@ fn a_cleared_batch_has_given_everything_back() {
     assert_eq!((batch.len(), pool.in_use()), (0, 0));
     assert_eq!(pool.alloc_bulk(&mut batch, 1), 1);
 }
+
+#[test]
+fn packets_of_a_length_are_whole_packets() {
+    let pool = pool("lengths", 64);
+    let _complete = Complete::new(&pool);
+    let mut batch: Batch = Batch::new();
+    // What the buffers were before leaves no trace.
+    let mut used = pool.alloc_from(&[1; 60]).unwrap();
+    used.chain(pool.alloc_from(&[2; 60]).unwrap()).unwrap();
+    assert!(used.trim_front(30));
+    drop(used);
+    assert_eq!((pool.alloc_packets(&mut batch, 20, 2048), pool.alloc_packets(&mut batch, 40, 0)), (20, 12));
+    for (number, packet) in batch.packets_mut().iter_mut().enumerate() {
+        let length = if number < 20 { 2048 } else { 0 };
+        assert_eq!((packet.len(), packet.data_mut().len(), packet.segments()), (length, length, 1));
+        assert_eq!((packet.headroom(), packet.tailroom(), packet.port()), (128, 2048 - length, u16::MAX));
+    }
+    batch.clear();
+    assert_eq!((pool.alloc_packets(&mut batch, 1, 2049), batch.len()), (0, 0));
+    let mut dry: Batch<(), 128> = Batch::new();
+    assert_eq!((pool.alloc_packets(&mut dry, 65, 60), pool.alloc_packets(&mut dry, 64, 60)), (0, 64));
+}
