@@ -26,7 +26,7 @@ const DST_IP: usize = 14 + 16;
 pub(super) struct FlowGen {
     pool: MbufPool,
     burst: usize,
-    length: usize,
+    length: u16,
     headers: [u8; HEADERS],
     /// Of the IP header, without its checksum and destination.
     sum: u64,
@@ -48,7 +48,8 @@ impl FlowGen {
         let mut headers = [0; HEADERS];
         let sum = write_headers(&mut headers, length).expect("there is room for all of them");
         let (pool, flows) = (stream.pool.clone(), config.flowgen_flows.max(1));
-        Ok(FlowGen { pool, burst: config.burst, length, headers, sum, flows, next: 0 })
+        // It fits a buffer, whose size is a u16.
+        Ok(FlowGen { pool, burst: config.burst, length: length as u16, headers, sum, flows, next: 0 })
     }
 }
 
@@ -77,10 +78,9 @@ impl Stage for FlowGen {
     #[inline]
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
         let before = batch.len();
-        self.pool.alloc_bulk(batch, before + self.burst);
+        self.pool.alloc_packets(batch, before + self.burst, self.length);
         for packet in &mut batch.packets_mut()[before..] {
-            let Some(bytes) = packet.append(self.length) else { continue };
-            let Some(front) = bytes.first_chunk_mut::<HEADERS>() else { continue };
+            let Some(front) = packet.data_mut().first_chunk_mut::<HEADERS>() else { continue };
             let dst = FIRST_DST_IP.wrapping_add(self.next);
             self.next = if self.next + 1 < self.flows { self.next + 1 } else { 0 };
             *front = self.headers;

@@ -41,7 +41,7 @@ enum Shape {
     Random(Dice),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Front([u8; WRITTEN]);
 
 impl TxOnly {
@@ -79,14 +79,17 @@ impl TxOnly {
         })
     }
 
-    /// Adds a burst of empty buffers; fewer when the pool has not as many.
+    /// Adds a burst of packets of one segment; fewer when the pool has not as many.
     #[inline]
-    fn take(pool: &MbufPool, burst: usize, batch: &mut Batch) {
-        if pool.alloc_bulk(batch, batch.len() + burst) > 0 || burst == 0 {
+    fn take(&self, batch: &mut Batch) {
+        let end = batch.len() + self.burst;
+        if self.pool.alloc_packets(batch, end, self.segments[0]) > 0 {
             return;
         }
-        for _ in 0..burst {
-            let Some(Ok(())) = pool.alloc().map(|packet| batch.push(packet, ())) else { return };
+        while !batch.is_full() && batch.len() < end {
+            if self.pool.alloc_packets(batch, batch.len() + 1, self.segments[0]) == 0 {
+                return;
+            }
         }
     }
 }
@@ -106,17 +109,17 @@ impl Stage for TxOnly {
             *left -= 1;
         }
         let before = batch.len();
-        Self::take(&self.pool, self.burst, batch);
+        self.take(batch);
         let TxOnly { pool, segments, fronts, shape, flows, .. } = self;
         for packet in &mut batch.packets_mut()[before..] {
             match shape {
-                Shape::Single => fronts[0].write(packet, segments[0], flows),
+                Shape::Single => fronts[0].write(packet.data_mut(), flows),
                 Shape::All => {
-                    fronts[segments.len() - 1].write_all(packet, segments, pool, flows);
+                    fronts[segments.len() - 1].write_all(packet, &segments[1..], pool, flows);
                 }
                 Shape::Random(dice) => {
                     let count = dice.below(segments.len() as u64) as usize + 1;
-                    fronts[count - 1].write_all(packet, &segments[..count], pool, flows);
+                    fronts[count - 1].write_all(packet, &segments[1..count], pool, flows);
                 }
             }
         }
@@ -150,10 +153,9 @@ impl Front {
         Front(bytes)
     }
 
-    /// Makes a whole frame of an empty buffer.
+    /// Writes it to a frame.
     #[inline]
-    fn write(&self, packet: &mut Mbuf, length: u16, flows: &mut Option<Flows>) {
-        let Some(bytes) = packet.append(usize::from(length)) else { return };
+    fn write(&self, bytes: &mut [u8], flows: &mut Option<Flows>) {
         if let Some(front) = bytes.first_chunk_mut::<WRITTEN>() {
             *front = self.0;
         } else {
@@ -164,26 +166,25 @@ impl Front {
         }
     }
 
-    /// Makes a frame of several segments, as far as the pool goes.
-    fn write_all(&self, packet: &mut Mbuf, segments: &[u16], pool: &MbufPool, flows: &mut Option<Flows>) {
-        let Some((first, others)) = segments.split_first() else { return };
-        let mut front = &self.0[..];
-        let mut next = |segment: &mut Mbuf, length: u16| {
-            let Some(bytes) = segment.append(usize::from(length)) else { return };
-            let (here, later) = front.split_at(front.len().min(bytes.len()));
-            bytes[..here.len()].copy_from_slice(here);
-            front = later;
-        };
-        next(packet, *first);
-        for length in others {
-            let Some(mut segment) = pool.alloc() else { break };
-            next(&mut segment, *length);
-            if packet.chain(segment).is_err() {
-                break;
-            }
+    /// Adds the other segments of a frame, as far as the pool goes, and writes it to all of them.
+    fn write_all(&self, packet: &mut Mbuf, others: &[u16], pool: &MbufPool, flows: &mut Option<Flows>) {
+        let mut front = self.clone();
+        if let Some(flows) = flows {
+            front.0[SOURCE_PORT..SOURCE_PORT + 2].copy_from_slice(&flows.next_port());
         }
-        if let (Some(flows), Some(port)) = (flows, packet.data_mut().get_mut(SOURCE_PORT..SOURCE_PORT + 2)) {
-            port.copy_from_slice(&flows.next_port());
+        let mut rest = &front.0[..];
+        let mut next = |bytes: &mut [u8]| {
+            let (here, later) = rest.split_at(rest.len().min(bytes.len()));
+            bytes[..here.len()].copy_from_slice(here);
+            rest = later;
+        };
+        next(packet.data_mut());
+        for length in others {
+            let segment = pool.alloc().and_then(|mut segment| {
+                next(segment.append(usize::from(*length))?);
+                Some(segment)
+            });
+            let Some(Ok(())) = segment.map(|segment| packet.chain(segment)) else { break };
         }
     }
 }
