@@ -116,7 +116,7 @@ mod tests {
         let eal = Eal::builder().memory_mb(64).huge_pages(iogate::eal::HugePages::Never).start().unwrap();
         let keys: Vec<_> = (0..BURST).map(|number| key(3, scattered(number))).collect();
         let hash = RteHash::new(&keys).unwrap();
-        assert_eq!(hash.sum(&keys.try_into().unwrap()), (0..BURST as u64).sum());
+        assert_eq!(hash.sum(&keys.try_into().unwrap()), (0..BURST as u64).sum::<u64>());
         drop((hash, eal));
     }
 }
