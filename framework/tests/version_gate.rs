@@ -18,7 +18,8 @@ fn another_release_is_refused_and_both_are_named() {
     assert!(compiler.success());
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["another_release_is_refused_and_both_are_named", "--exact", "--nocapture"])
-        .envs([("LD_PRELOAD", library.as_os_str()), (INSIDE.as_ref(), "1".as_ref())])
+        .env("LD_PRELOAD", &library)
+        .env(INSIDE, "1")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
