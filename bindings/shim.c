@@ -198,6 +198,7 @@ void shim_device_get(const struct rte_device *device, struct shim_device *about)
 	about->bus = rte_bus_name(rte_dev_bus(device));
 	about->bus_info = rte_dev_bus_info(device);
 	about->arguments = arguments != NULL ? arguments->args : NULL;
+	about->numa_node = rte_dev_numa_node(device);
 }
 
 int shim_rx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about)

@@ -59,6 +59,7 @@ struct shim_device {
 	const char *bus;
 	const char *bus_info;
 	const char *arguments;
+	int numa_node; /* -1: none */
 };
 
 /* A queue as its driver set it up. */

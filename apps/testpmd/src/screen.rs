@@ -31,6 +31,11 @@ pub(crate) fn flush() {
     drop(io::stdout().flush());
 }
 
+/// The command counts as failed, whatever was said.
+pub(crate) fn fail() {
+    FAILED.store(true, Ordering::Relaxed);
+}
+
 /// Whether somebody complained since the last call.
 pub(crate) fn take_failed() -> bool {
     FAILED.swap(false, Ordering::Relaxed)

@@ -16,7 +16,8 @@ const DEEPEST: usize = 8;
 pub(crate) fn run(app: &mut App) {
     let _raw = RawMode::enter();
     for script in app.options.scripts.clone() {
-        run_file(app, &script.file, script.echo);
+        let well = run_file(app, &script.file, script.echo);
+        app.failed |= !well;
     }
     if let Some(commands) = app.options.exec.clone() {
         run_commands(app, &commands);
@@ -115,33 +116,30 @@ fn run_commands(app: &mut App, commands: &str) {
     }
 }
 
-/// The commands of a file. It goes on after those that fail.
-pub(crate) fn run_file(app: &mut App, file: &Path, echo: bool) {
-    let text = match std::fs::read(file) {
-        Ok(text) => text,
-        Err(_) => {
-            complain!("Failed to create file based cmdline context: {}", file.display());
-            app.failed = true;
-            return;
-        }
+/// The commands of a file. It goes on after those that fail; whether none did is returned.
+pub(crate) fn run_file(app: &mut App, file: &Path, echo: bool) -> bool {
+    let Ok(text) = std::fs::read(file) else {
+        complain!("Failed to create file based cmdline context: {}", file.display());
+        return false;
     };
     if app.depth >= DEEPEST {
         complain!("{}: scripts call each other more than {DEEPEST} deep", file.display());
-        app.failed = true;
-        return;
+        return false;
     }
     app.depth += 1;
+    let mut well = true;
     for line in String::from_utf8_lossy(&text).lines() {
         if echo && !line.trim().is_empty() {
             say!("[{}] {line}", file.display());
         }
         screen::take_failed();
         app.execute(line);
-        app.failed |= screen::take_failed();
+        well &= !screen::take_failed();
         if app.quit || app.signals.asked() {
             break;
         }
     }
     app.depth -= 1;
     say!("Finished reading CLI commands from {}", file.display());
+    well
 }

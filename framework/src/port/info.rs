@@ -93,6 +93,8 @@ pub struct Bus {
     pub name: String,
     /// What the bus says of the device.
     pub info: String,
+    /// The NUMA node that the bus says it is on, if any.
+    pub numa_node: Option<u16>,
 }
 
 /// What a queue's descriptors can be.
@@ -158,7 +160,7 @@ pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dp
         name,
         passes_buffers: driver == "net_ring",
         driver,
-        bus: Bus { name: bus, info: bus_info },
+        bus: Bus { name: bus, info: bus_info, numa_node: u16::try_from(about.numa_node).ok() },
         arguments,
         firmware,
         mac: MacAddr::from(address.addr_bytes),

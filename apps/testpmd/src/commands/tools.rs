@@ -13,15 +13,11 @@ pub(super) const FAMILY: Family = Family {
     name: "tools",
     about: "Scripts, waiting, logs and DPDK's own tables.",
     commands: &[
-        Command {
-            pattern: "load file:text",
-            help: "Run the commands of a file.",
-            run: |app, v| run_file(app, Path::new(v.word(1)), false),
-        },
+        Command { pattern: "load file:text", help: "Run the commands of a file.", run: |app, v| load(app, v, false) },
         Command {
             pattern: "load_echo file:text",
             help: "Run the commands of a file, and show them.",
-            run: |app, v| run_file(app, Path::new(v.word(1)), true),
+            run: |app, v| load(app, v, true),
         },
         Command { pattern: "sleep seconds:text", help: "Wait. ^C ends it.", run: sleep },
         Command {
@@ -74,6 +70,12 @@ pub(super) const FAMILY: Family = Family {
         },
     ],
 };
+
+fn load(app: &mut App, values: &Values, echo: bool) {
+    if !run_file(app, Path::new(values.word(1)), echo) {
+        screen::fail();
+    }
+}
 
 fn sleep(app: &mut App, values: &Values) {
     let seconds: Option<f64> = values.word(1).parse().ok().filter(|seconds| (0.0..1e9).contains(seconds));

@@ -127,7 +127,7 @@ pub(crate) fn device(name: &str, ports: &[&PortState]) {
     say!("Bus information: {}", info.bus.info);
     say!("Driver name: {}", info.driver);
     say!("Devargs: {}", info.arguments);
-    say!("Connect to socket: {}", info.numa_node.unwrap_or(0));
+    say!("Connect to socket: {}", info.bus.numa_node.map_or(-1, i32::from));
     for port in ports {
         say!();
         say!("\tPort id: {} ", port.device.id());

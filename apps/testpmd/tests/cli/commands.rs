@@ -1,0 +1,103 @@
+//! Every command against bad input, and in the wrong state, while packets are forwarded.
+
+use crate::session::{NULL, Session};
+
+/// Ports that are quiet, so that forwarding takes no core from other tests.
+const RING: [&str; 2] = ["net_ring0", "net_ring1"];
+
+/// The first words of everything that `help all` lists.
+fn patterns(session: &mut Session) -> Vec<String> {
+    let help = session.run("help all");
+    let lines: Vec<&str> = help.lines().collect();
+    let described = |at: &usize| lines.get(at + 1).is_some_and(|next| next.starts_with("    "));
+    (0..lines.len()).filter(described).map(|at| lines[at].to_owned()).filter(|line| !line.starts_with(' ')).collect()
+}
+
+/// A word for a place of a pattern.
+fn word(place: &str, odd: &str) -> String {
+    match place.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        None => place.to_owned(),
+        Some(_) => odd.to_owned(),
+    }
+}
+
+/// Commands that end or last.
+fn harmless(pattern: &str) -> bool {
+    !["quit", "sleep", "wait", "help"].iter().any(|word| pattern.starts_with(word))
+}
+
+#[test]
+fn bad_input_gets_an_answer_and_forwarding_goes_on() {
+    let mut session = Session::ready(&RING, &["--idle=sleep"]);
+    let patterns = patterns(&mut session);
+    assert!(patterns.len() > 90, "{}", patterns.len());
+    session.run("start");
+    let (long, odd) = ("9".repeat(150), ["-1", "99999999999999999999", "31", "\u{e4}\u{1f600}", "0x"]);
+    for pattern in patterns.iter().filter(|pattern| harmless(pattern)) {
+        let places: Vec<&str> = pattern.split(' ').collect();
+        for odd in odd.iter().copied().chain([long.as_str()]) {
+            let line: Vec<String> = places.iter().map(|place| word(place, odd)).collect();
+            // Words alone are the command itself.
+            if line.join(" ") != *pattern {
+                session.run(&line.join(" "));
+            }
+        }
+        session.run(&format!("{pattern} surplus words at the end"));
+        for count in 1..places.len() {
+            let cut = places[..count].join(" ");
+            if !matches!(cut.as_str(), "start" | "stop" | "dump_mempool" | "dump_ring") {
+                session.run(&cut);
+            }
+        }
+    }
+    // Bytes that are no text.
+    session.keys(b"show port \xff\xfe\n");
+    session.until("Bad arguments\r\ntestpmd> ");
+    assert_eq!(session.run("start"), "Packet forwarding already started\n");
+    assert!(session.run("stop").contains("Accumulated forward statistics"));
+    session.quit();
+}
+
+#[test]
+fn the_wrong_state_is_said() {
+    let mut session = Session::ready(&NULL, &[]);
+    assert_eq!(session.run("stop"), "Packet forwarding not started\n");
+    assert_eq!(session.run("port config all rxq 2"), "Please stop all ports first\n");
+    assert_eq!(session.run("port close 0"), "Closing ports...\nCannot close started device (port 0)\nDone\n");
+    assert_eq!(session.run("port start 0"), "Port 0 is now not stopped\nPlease stop the ports first\nDone\n");
+    assert_eq!(session.run("csum set ip hw 0"), "Please stop port 0 first\n");
+    session.run("start");
+    assert_eq!(session.run("start"), "Packet forwarding already started\n");
+    let forwarding = "Please remove port 0 from forwarding configuration.\n";
+    assert_eq!(session.run("port stop 0"), format!("Stopping ports...\n{forwarding}Done\n"));
+    assert_eq!(session.run("port close 0"), format!("Closing ports...\n{forwarding}Done\n"));
+    assert_eq!(session.run("set portlist 0"), "Please stop forwarding first\n");
+    session.run("stop");
+    session.run("port stop 0");
+    assert_eq!(session.run("start"), "Not all ports were started\n");
+    session.quit();
+}
+
+#[test]
+fn ports_come_and_go() {
+    let mut session = Session::ready(&NULL, &[]);
+    let attached = session.run("port attach net_null7,size=128");
+    assert!(attached.ends_with("Port 2 is attached. Now total ports is 3\nDone\n"), "{attached}");
+    assert!(session.run("port start 2").ends_with("Done\n"));
+    assert!(session.run("start").contains("ports=3 - cores=1 - streams=3"));
+    session.run("stop");
+    session.run("port stop all");
+    session.run("port config all rxq 4");
+    session.run("port config all txq 4");
+    assert!(session.run("port start all").contains("Configuring Port 2 (socket 0)\n"));
+    assert!(session.run("start").contains("streams=12"));
+    assert!(session.run("stop").contains("RX Port= 0/Queue= 3 -> TX Port= 1/Queue= 3"));
+    session.run("port stop 2");
+    assert!(session.run("port close 2").contains("Port 2 is closed\n"));
+    assert!(session.run("show port summary all").starts_with("Number of available ports: 2\n"));
+    assert!(session.run("port attach net_null7").contains("Port 2 is attached"), "the name is free again");
+    session.run("port stop all");
+    assert!(session.run("port close all").contains("Port 1 is closed\n"));
+    assert_eq!(session.run("show port info all"), "");
+    session.quit();
+}

@@ -1,0 +1,160 @@
+//! Side by side with DPDK's own, where it is installed: the same commands, the same answers.
+
+use crate::session::{NULL, ORIGINAL, PROGRAM, Session, arguments, original_is_there};
+
+/// Commands whose answers are the same, in this order.
+const SAME: &str = "\
+show port info all
+show port stats all
+show port xstats 0
+show port summary all
+show device info all
+show config rxtx
+show config fwd
+show config cores
+show config txpkts
+show fwd stats all
+show rxq info 0 0
+show txq info 0 0
+show rxq info 9 0
+show port 0 rx_offload capabilities
+show port 0 tx_offload capabilities
+show port 0 rx_offload configuration
+show port 0 flow_ctrl
+show port 0 macs
+show port 0 mcast_macs
+show port 0 rss-hash
+show port 0 ptypes
+show port 0 rxq 0 desc used count
+show port 0 rxq 0 desc 1 status
+show port info 5
+show port info x
+nosuch
+set
+set fwd nosuch
+set fwd mac retry
+set fwd rxonly retry
+set fwd txonly
+show config rxtx
+set fwd io
+set verbose 1
+set verbose 0
+set promisc 0 off
+set promisc 9 on
+set allmulti all on
+set burst 513
+set burst 32
+set nbcore 5
+set nbport 1
+set nbport 2
+set corelist 0
+set corelist 7
+set portlist 0,5
+set portlist 0,0
+set portlist all
+set portlist 0
+set portlist 1,0
+show config fwd
+set portlist 0,1
+set txpkts 10
+set txsplit foo
+set eth-peer 9 02:00:00:00:00:99
+set eth-peer 0 zz
+vlan set strip on 0
+vlan set filter on 9
+rx_vlan add 2 0
+rx_vlan add 5000 0
+csum set ip hw 0
+csum parse-tunnel on 0
+mac_addr add 0 02:00:00:00:00:01
+mac_addr set 9 02:00:00:00:00:01
+mcast_addr add 0 01:00:5e:00:00:01
+mcast_addr add 0 02:00:5e:00:00:01
+mcast_addr remove 0 01:00:5e:00:00:07
+rx_vxlan_port add 4789 0
+port config 0 rss-hash-key ipv4-udp AABB
+port config 0 rss reta (0,1)
+port config 0 rss reta (500,0)
+port config mtu 9 1400
+port config mtu 0 99999
+port config all rxq 2
+port start 0
+port close 0
+port stop 0
+port stop 0
+start
+port start 0
+port stop all
+port config all rxq 4
+port config all txq 4
+port start all
+show config fwd
+port config all rss udp
+port config all rss nosuch
+start
+start
+port stop 0
+port close all
+set portlist 0
+stop
+stop
+clear port stats all
+clear port xstats all
+clear fwd stats all
+port reset 0
+port attach net_null9
+port stop 2
+port close 2
+show port summary all
+port stop 9
+port detach 9";
+
+/// What differs between any two runs: numbers of packets, random addresses, the log.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for line in
+        text.replace('\r', "").lines().filter(|line| !line.starts_with("EAL: ") && !line.starts_with("TELEMETRY: "))
+    {
+        let words = line.split_whitespace().map(|word| {
+            let random = word.len() == 17 && word.matches(':').count() == 5 && !word.starts_with("02:00:00");
+            if random { "MAC" } else { word }
+        });
+        let counts = ["RX-packets:", "TX-packets:", "Rx-pps:", "Tx-pps:"];
+        let counted = counts.iter().any(|word| line.trim_start().starts_with(word)) || line.contains("_packets: ");
+        let words: Vec<&str> = words.filter(|word| !counted || word.parse::<u64>().is_err()).collect();
+        plain.push_str(&words.join(" "));
+        plain.push('\n');
+    }
+    plain
+}
+
+fn compare(devices: &[&str]) {
+    if !original_is_there() {
+        return eprintln!("{ORIGINAL} is not installed: nothing to compare with");
+    }
+    let [mut original, mut ours] = [ORIGINAL, PROGRAM].map(|program| {
+        let mut session = Session::start(program, &arguments(devices, &["-i"]), b"");
+        session.until("testpmd> ");
+        session
+    });
+    let mut differ = Vec::new();
+    for command in SAME.lines() {
+        let (theirs, ours) = (original.run(command), ours.run(command));
+        if plain(&theirs) != plain(&ours) {
+            differ.push(format!("> {command}\n--- the original\n{theirs}--- ours\n{ours}"));
+        }
+    }
+    original.quit();
+    ours.quit();
+    assert!(differ.is_empty(), "{} answers differ on {devices:?}:\n{}", differ.len(), differ.join("\n"));
+}
+
+#[test]
+fn answers_are_the_originals_on_null_ports() {
+    compare(&NULL);
+}
+
+#[test]
+fn answers_are_the_originals_on_ring_ports() {
+    compare(&["net_ring0", "net_ring1"]);
+}
