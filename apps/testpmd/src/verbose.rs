@@ -91,6 +91,11 @@ impl Stage for Watched {
     }
 
     #[inline]
+    fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
+        self.stage.generate(batch, cx);
+    }
+
+    #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.stage.flush(cx);
     }

@@ -114,7 +114,9 @@ fn send_first(mut built: Built, bursts: u64) -> u64 {
     let mut description = Description::default();
     built.stage.describe(&mut description);
     let mut cx = Context::new(1);
+    let mut batch = Batch::new();
     for _ in 0..bursts {
+        built.stage.generate(&mut batch, &mut cx);
         built.stage.flush(&mut cx);
     }
     built.stage.finish();

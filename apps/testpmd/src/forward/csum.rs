@@ -133,6 +133,10 @@ fn recompute_transport(packet: &mut Mbuf, ip: IpLayer, transport: Transport) -> 
     if old == 0 && transport.optional {
         return false;
     }
+    if ip.payload < ip.at + 20 {
+        // The field lies in the header that the pseudo header is made of.
+        replace(bytes, field, 0);
+    }
     let (pseudo, claimed) = pseudo_header(bytes, ip);
     let carried = match bytes[ip.payload..].get(..usize::from(claimed)) {
         // Around the checksum, as above.

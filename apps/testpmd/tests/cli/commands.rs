@@ -101,3 +101,26 @@ fn ports_come_and_go() {
     assert_eq!(session.run("show port info all"), "");
     session.quit();
 }
+
+/// The number behind a word, in the part of a text that begins with another.
+fn number(text: &str, part: &str, word: &str) -> u64 {
+    let text = &text[text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"))..];
+    let rest = text[text.find(word).unwrap() + word.len()..].trim_start();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn bursts_go_first_and_are_counted() {
+    let mut session = Session::ready(&RING, &["--idle=sleep", "--forward-mode=icmpecho"]);
+    session.run("start tx_first 2");
+    let stopped = session.run("stop");
+    for port in ["for port 0", "for port 1"] {
+        assert_eq!(number(&stopped, port, "TX-packets:"), 64, "{stopped}");
+    }
+    let streams = session.run("set fwd txonly") + &session.run("start");
+    assert!(streams.contains("packet len=64 - nb packet segments=1\n"), "{streams}");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let stopped = session.run("stop");
+    assert!(number(&stopped, "Accumulated", "TX-packets:") > 64, "{stopped}");
+    session.quit();
+}
