@@ -1,7 +1,7 @@
 //! What a stage may do besides working on its batch.
 
 use super::{DropCounters, DropReason};
-use crate::memory::{Batch, Mbuf};
+use crate::memory::{BURST, Batch, Mbuf};
 use crate::telemetry::Counter;
 use std::sync::Arc;
 
@@ -92,9 +92,19 @@ impl Context {
     pub fn drop_if<M: Copy + Default>(
         &mut self,
         batch: &mut Batch<M>,
-        decide: impl FnMut(&mut Mbuf, &mut M) -> Option<DropReason>,
+        mut decide: impl FnMut(&mut Mbuf, &mut M) -> Option<DropReason>,
     ) {
-        batch.remove_if(decide, |packet, _, reason| self.drop(packet, reason));
+        // For all of them first: most batches keep every packet, and then none has to be moved.
+        let mut reasons = [None; BURST];
+        let mut any = false;
+        for ((packet, meta), reason) in batch.iter_mut().zip(&mut reasons) {
+            *reason = decide(packet, meta);
+            any |= reason.is_some();
+        }
+        if any {
+            let mut reasons = reasons.into_iter();
+            batch.remove_if(|_, _| reasons.next().flatten(), |packet, _, reason| self.drop(packet, reason));
+        }
     }
 
     /// Drops a whole batch.

@@ -32,7 +32,7 @@ struct Entry {
     value: u32,
 }
 
-/// No value is this one.
+/// No value is this one, and no scope.
 const FREE: u32 = u32::MAX;
 
 /// From (scope, tag, MAC address) to a number.
@@ -49,7 +49,7 @@ impl Addresses {
     /// When a value is `u32::MAX`.
     pub fn new(items: &[(Scope, u16, MacAddr, u32)]) -> Self {
         let size = (items.len() * 4).next_power_of_two().max(16);
-        let free = Entry { key: 0, scope: 0, value: FREE };
+        let free = Entry { key: 0, scope: FREE, value: FREE };
         let mut table =
             Addresses { entries: vec![free; size].into_boxed_slice(), shift: u64::BITS - size.trailing_zeros() };
         for &(scope, tag, mac, value) in items {
@@ -74,10 +74,10 @@ impl Addresses {
         loop {
             // In range: the start is below the size, a power of two, and so is the mask.
             let entry = self.entries[at & (self.entries.len() - 1)];
-            if entry.key == key && entry.scope == scope.0 && entry.value != FREE {
+            if (entry.key == key) & (entry.scope == scope.0) {
                 return Some(entry.value);
             }
-            if entry.value == FREE {
+            if entry.scope == FREE {
                 return None;
             }
             at += 1;

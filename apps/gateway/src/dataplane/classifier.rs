@@ -1,6 +1,6 @@
 //! From ethertypes, IP protocols and ports to a class and a storage protocol.
 
-use crate::config::model::{Config, PortRange, Protocol, Scope, Selector, Side};
+use crate::config::model::{Config, PortRange, Protocol, Selector, Side};
 use iogate::packet::EtherType;
 
 /// Everything that matches a frame: a bit for each class, and a bit for each storage protocol. The
@@ -79,16 +79,17 @@ pub struct Classifier {
     udp_src: Ports,
     udp_dst: Ports,
     default_class: u8,
-    /// By class: whether its frames may be on the network side, and on the storage side.
-    allowed: Vec<[bool; 2]>,
+    /// How many classes there are.
+    classes: usize,
+    /// By side: a bit for each class whose frames may be there.
+    allowed: [u8; 2],
     /// By class: its priority code point.
-    pcps: Vec<u8>,
+    pcps: [u8; CLASSES as usize],
 }
 
 impl Classifier {
     /// For the classes and protocols of `config`.
     pub fn new(config: &Config) -> Self {
-        let both = |scope: Scope| [scope.allows(Side::Network), scope.allows(Side::Storage)];
         let mut classifier = Classifier {
             ether_types: vec![NOTHING; 1 << 16].try_into().expect("as many as there are"),
             ip_protocols: Box::new([NOTHING; 256]),
@@ -96,10 +97,15 @@ impl Classifier {
             udp_src: Ports::new(),
             udp_dst: Ports::new(),
             default_class: config.default_class.index() as u8,
-            allowed: config.classes.iter().map(|class| both(class.scope)).collect(),
-            pcps: config.classes.iter().map(|class| class.pcp).collect(),
+            classes: config.classes.len(),
+            allowed: [0; 2],
+            pcps: [0; CLASSES as usize],
         };
         for (index, class) in config.classes.iter().enumerate() {
+            classifier.pcps[index] = class.pcp;
+            for side in [Side::Network, Side::Storage] {
+                classifier.allowed[side as usize] |= u8::from(class.scope.allows(side)) << index;
+            }
             for rule in &class.rules {
                 classifier.add(*rule, Verdict::class(index));
             }
@@ -165,18 +171,18 @@ impl Classifier {
     /// Whether frames of a class may be on that side.
     #[inline]
     pub fn allows(&self, class: u8, side: Side) -> bool {
-        self.allowed.get(usize::from(class)).is_some_and(|allowed| allowed[side as usize])
+        self.allowed[side as usize] >> (u32::from(class) % CLASSES) & 1 != 0
     }
 
     /// The priority that frames of a class have in their tag.
     #[inline]
     pub fn pcp(&self, class: u8) -> u8 {
-        self.pcps.get(usize::from(class)).copied().unwrap_or(0)
+        self.pcps[usize::from(class) % self.pcps.len()]
     }
 
     /// Classes there are.
     pub fn classes(&self) -> usize {
-        self.allowed.len()
+        self.classes
     }
 }
 

@@ -61,17 +61,17 @@ impl Meta {
     /// # Errors
     /// The reason to drop it, whoever sent it.
     #[inline]
-    pub fn of(frame: &[u8], len: usize, classifier: &Classifier) -> Result<Meta, DropReason> {
+    pub fn read(&mut self, frame: &[u8], len: usize, classifier: &Classifier) -> Result<(), DropReason> {
         let (ethernet, behind) = Ethernet::parse(frame).map_err(malformed)?;
         if !ethernet.src().is_unicast() {
             return Err(drop::BAD_SOURCE);
         }
-        let mut meta = Meta { offset: 14, vlan: UNTAGGED, protocol: NO_PROTOCOL, plain: true, ..Meta::default() };
+        *self = Meta { offset: 14, vlan: UNTAGGED, protocol: NO_PROTOCOL, plain: true, ..Meta::default() };
         let (mut kind, mut behind) = (ethernet.ether_type(), behind);
         if kind == EtherType::VLAN {
             let (tag, rest) = Vlan::parse(behind).map_err(malformed)?;
-            meta.vlan = tag.tci().vid();
-            meta.offset += TAG_LEN as u8;
+            self.vlan = tag.tci().vid();
+            self.offset += TAG_LEN as u8;
             (kind, behind) = (tag.ether_type(), rest);
         }
         if kind.is_vlan() {
@@ -84,17 +84,17 @@ impl Meta {
             return Err(drop::LINK_LOCAL);
         }
         let verdict = match kind {
-            EtherType::IPV4 => meta.ipv4(behind, len, classifier)?,
-            EtherType::IPV6 => meta.ipv6(behind, len, classifier)?,
+            EtherType::IPV4 => self.ipv4(behind, len, classifier)?,
+            EtherType::IPV6 => self.ipv6(behind, len, classifier)?,
             EtherType::ARP => {
-                (meta.payload, meta.plain) = (Payload::Arp, false);
+                (self.payload, self.plain) = (Payload::Arp, false);
                 classifier.ether_type(kind)
             }
             _ => classifier.ether_type(kind),
         };
-        meta.protocol = verdict.protocol();
-        (meta.class, meta.unclaimed) = classifier.class_of(verdict);
-        Ok(meta)
+        self.protocol = verdict.protocol();
+        (self.class, self.unclaimed) = classifier.class_of(verdict);
+        Ok(())
     }
 
     #[inline]

@@ -69,13 +69,7 @@ impl Path {
     fn classify(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         let classifier = &self.tables.classifier;
         batch.packets().iter().for_each(Mbuf::prefetch);
-        cx.drop_if(batch, |packet, meta| match Meta::of(packet.data(), packet.len(), classifier) {
-            Ok(found) => {
-                *meta = found;
-                None
-            }
-            Err(reason) => Some(reason),
-        });
+        cx.drop_if(batch, |packet, meta| meta.read(packet.data(), packet.len(), classifier).err());
     }
 
     fn admit(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
