@@ -2,8 +2,8 @@
 
 use crate::clock::cpu_time;
 use crate::testpmd::{MEMORY_MB, WARM_UP};
-use crate::{Plan, gateway, io, lookup};
-use anyhow::{Context as _, Result, bail};
+use crate::{Pages, Plan, gateway, io, lookup};
+use anyhow::{Context as _, Result, bail, ensure};
 use iogate::eal::{Eal, HugePages};
 use iogate::pipeline::Totals;
 use iogate::telemetry::{StageStats, cycles_per_second};
@@ -77,7 +77,13 @@ impl Sample {
 
 /// Runs a job and prints what came out.
 pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
-    let eal = Eal::builder().memory_mb(MEMORY_MB).huge_pages(HugePages::Never).start()?;
+    let policy = if plan.pages == Pages::Huge { HugePages::Auto } else { HugePages::Never };
+    let eal = Eal::builder().memory_mb(MEMORY_MB).huge_pages(policy).start()?;
+    ensure!(
+        eal.huge_pages() == (plan.pages == Pages::Huge),
+        "{MEMORY_MB} MiB of huge pages are not free: echo {} > /proc/sys/vm/nr_hugepages",
+        MEMORY_MB / 2
+    );
     let result = match job {
         Job::Io => serde_json::to_string(&io::measure(&eal, plan)?)?,
         Job::Gateway { config, captures } => serde_json::to_string(&gateway::measure(&eal, plan, &config, &captures)?)?,
@@ -94,6 +100,7 @@ pub(crate) fn spawn<T: serde::de::DeserializeOwned>(job: &Job, plan: Plan) -> Re
     command.arg("alone").args(job.arguments());
     command.arg(format!("--core={}", plan.core)).arg(format!("--seconds={}", plan.seconds));
     command.arg(format!("--runs={}", plan.runs));
+    command.args(["--pages", if plan.pages == Pages::Huge { "huge" } else { "plain" }]);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("a measurement failed ({}): its message stands above", output.status);

@@ -2,7 +2,7 @@
 
 use crate::alone::{self, Job, Sample};
 use crate::mix::{self, From, Sizes};
-use crate::series::{Comparison, Listing, Report, Target, digits, in_turns};
+use crate::series::{Comparison, Listing, Report, Spread, Target, digits, in_turns};
 use crate::testpmd::Testpmd;
 use crate::{Plan, say};
 use anyhow::{Result, anyhow, ensure};
@@ -44,7 +44,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
             .collect();
         let captures = captures.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
         let job = Job::Gateway { config, captures };
-        if Testpmd::start(&devices, BUFFERS, plan.core)?.is_none() {
+        if Testpmd::start(&devices, BUFFERS, plan)?.is_none() {
             report.notes.push("gateway: not measured: install dpdk-dev".to_owned());
             return Ok(());
         }
@@ -56,7 +56,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
             Ok(cycles)
         };
         let theirs = || {
-            let mut testpmd = Testpmd::start(&devices, BUFFERS, plan.core)?.expect("it started before");
+            let mut testpmd = Testpmd::start(&devices, BUFFERS, plan)?.expect("it started before");
             let forwarded = testpmd.measure(plan.seconds)?;
             let hz = samples.borrow().last().map_or(f64::NAN, |sample: &Sample| sample.tsc_hz);
             Ok(forwarded.time.as_secs_f64() * hz / forwarded.packets as f64)
@@ -64,35 +64,41 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         say(format_args!("{name}: ours, then testpmd's, cycles per packet"));
         let runs = in_turns(plan.runs, name, ours, theirs)?;
         report.comparisons.push(Comparison::new(name, "cycles/packet", "testpmd", &runs, target));
-        if let Some(sample) = samples.borrow().last() {
-            stages(name, sample, report);
-        }
+        stages(name, &samples.into_inner(), report);
     }
     Ok(())
 }
 
-/// Where the cycles of a measurement went, and whether packets were lost.
-fn stages(name: &str, sample: &Sample, report: &mut Report) {
+/// Where the cycles went, medians of all measurements, and whether packets were lost.
+fn stages(name: &str, samples: &[Sample], report: &mut Report) {
+    let Some(first) = samples.first() else { return };
+    let all = median(samples.iter().map(Sample::cycles));
+    let mut rest = all;
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut rest = sample.cycles();
-    for (stage, packets, cycles) in &sample.stages {
+    for (at, (stage, ..)) in first.stages.iter().enumerate() {
+        let of_stage = || samples.iter().filter_map(|sample| sample.stages.get(at));
+        let cycles = median(of_stage().map(|stage| stage.2));
         rest -= cycles;
-        rows.push(vec![stage.clone(), digits(*packets), digits(*cycles)]);
+        rows.push(vec![stage.clone(), digits(median(of_stage().map(|stage| stage.1))), digits(cycles)]);
     }
     rows.push(vec!["receiving, sending what waits, the loop".to_owned(), String::new(), digits(rest)]);
-    rows.push(vec!["all".to_owned(), String::new(), digits(sample.cycles())]);
+    rows.push(vec!["all".to_owned(), String::new(), digits(all)]);
     let head = vec!["stage", "packets/call", "cycles/packet"];
-    report.tables.push(Listing { name: format!("{name}: the last measurement by stage"), head, rows });
-    let dropped: u64 = sample.drops.values().sum();
-    let share = 100.0 * sample.cpu_s / sample.wall_s;
+    report.tables.push(Listing { name: format!("{name}, by stage"), head, rows });
+    let sent: u64 = samples.iter().map(|sample| sample.sent).sum();
+    let dropped: u64 = samples.iter().flat_map(|sample| sample.drops.values()).sum();
+    let share = 100.0 * median(samples.iter().map(|sample| sample.cpu_s / sample.wall_s));
     let mut note = format!(
-        "{name}: {dropped} packets dropped, {} sent; the worker had its core {share:.0} % of the time.",
-        sample.sent
+        "{name}: {dropped} packets dropped, {sent} sent in all measurements; the worker had its core {share:.0} % of the time."
     );
-    for (reason, count) in &sample.drops {
+    for (reason, count) in samples.iter().flat_map(|sample| &sample.drops) {
         note.push_str(&format!(" {reason}: {count}."));
     }
     report.notes.push(note);
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    Spread::of(&values.collect::<Vec<_>>()).median
 }
 
 /// Ours: every link and uplink sends to a null port of its own; those with a capture are polled.

@@ -17,7 +17,7 @@ const OPTIONS: &str = "size=64,copy=0";
 /// Both directions between two null ports, on one core.
 pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
     let devices = ["net_null0", "net_null1"].map(|device| format!("{device},{OPTIONS}"));
-    let Some(first) = Testpmd::start(&devices, BUFFERS, plan.core)? else {
+    let Some(first) = Testpmd::start(&devices, BUFFERS, plan)? else {
         report.notes.push("io: not measured: install dpdk-dev".to_owned());
         return Ok(());
     };
@@ -27,7 +27,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         Ok(sample.mpps())
     };
     let theirs = || {
-        let mut testpmd = Testpmd::start(&devices, BUFFERS, plan.core)?.expect("it started before");
+        let mut testpmd = Testpmd::start(&devices, BUFFERS, plan)?.expect("it started before");
         let forwarded = testpmd.measure(plan.seconds)?;
         Ok(forwarded.packets as f64 / forwarded.time.as_secs_f64() / 1e6)
     };

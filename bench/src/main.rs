@@ -38,6 +38,9 @@ struct Cli {
     /// The core that forwards; the last one by default
     #[arg(long, global = true)]
     core: Option<usize>,
+    /// Memory of both sides
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pages: Pages,
     /// How to print the result
     #[arg(short, long, global = true, value_enum, default_value_t)]
     output: Output,
@@ -48,6 +51,16 @@ enum Output {
     #[default]
     Table,
     Json,
+}
+
+/// What memory both sides take their buffers from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Pages {
+    /// Plain pages, which there always are
+    #[default]
+    Plain,
+    /// Huge pages, of which 256 MiB must be free
+    Huge,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +89,7 @@ struct Plan {
     runs: u32,
     seconds: f64,
     core: usize,
+    pages: Pages,
 }
 
 fn main() -> Result<()> {
@@ -83,7 +97,7 @@ fn main() -> Result<()> {
     let cores = iogate::worker::cores();
     let core = cli.core.unwrap_or_else(|| cores.last().copied().unwrap_or(0));
     ensure!(cores.contains(&core), "there is no core {core} to run on; there are {cores:?}");
-    let plan = Plan { runs: cli.runs, seconds: cli.seconds, core };
+    let plan = Plan { runs: cli.runs, seconds: cli.seconds, core, pages: cli.pages };
     let mut report = Report::default();
     match cli.what {
         What::Io => io::compare(plan, &mut report)?,

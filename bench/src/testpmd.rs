@@ -1,6 +1,7 @@
 //! `dpdk-testpmd`, driven over its prompt.
 
 use crate::clock::cpu_time;
+use crate::{Pages, Plan};
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -32,17 +33,13 @@ pub(crate) struct Forwarded {
 
 impl Testpmd {
     /// Starts it with these devices and as many buffers; nothing when it is not installed.
-    pub(crate) fn start(devices: &[String], buffers: u32, core: usize) -> Result<Option<Testpmd>> {
-        Self::start_with(&[], devices, buffers, core)
+    pub(crate) fn start(devices: &[String], buffers: u32, plan: Plan) -> Result<Option<Testpmd>> {
+        Self::start_with(&[], devices, buffers, plan)
     }
 
     /// As [`start`](Self::start), by way of a command that runs another, such as `ip netns exec NAME`.
-    pub(crate) fn start_with(
-        before: &[&str],
-        devices: &[String],
-        buffers: u32,
-        core: usize,
-    ) -> Result<Option<Testpmd>> {
+    pub(crate) fn start_with(before: &[&str], devices: &[String], buffers: u32, plan: Plan) -> Result<Option<Testpmd>> {
+        let core = plan.core;
         let cores = iogate::worker::cores();
         let Some(other) = cores.iter().find(|other| **other != core) else {
             bail!("testpmd needs a core for its prompt besides the one that forwards");
@@ -53,14 +50,12 @@ impl Testpmd {
         // Into a pipe it would hold back what it says until it ends.
         let line: Vec<&str> = [before, &["stdbuf", "-oL", PROGRAM]].concat();
         let mut command = Command::new(line[0]);
-        command.args(&line[1..]).args([
-            "--no-huge",
-            "--no-shconf",
-            "-m",
-            &MEMORY_MB.to_string(),
-            "--no-pci",
-            "--no-telemetry",
-        ]);
+        let memory = MEMORY_MB.to_string();
+        command.args(&line[1..]).args(match plan.pages {
+            Pages::Plain => ["--no-huge", "--no-shconf", "-m", &memory],
+            Pages::Huge => ["--in-memory", "--no-shconf", "--socket-limit", &memory],
+        });
+        command.args(["--no-pci", "--no-telemetry"]);
         command.arg(format!("--file-prefix=iogate-bench-{}", std::process::id()));
         command.arg(format!("--lcores=0@{other},1@{core}")).arg("--log-level=4");
         command.args(devices.iter().map(|device| format!("--vdev={device}")));
@@ -93,6 +88,11 @@ impl Testpmd {
         let time = cpu_time(self.child.id())? - before;
         let packets = received(&text).ok_or_else(|| anyhow!("no statistics in what testpmd said:\n{text}"))?;
         Ok(Forwarded { packets, time })
+    }
+
+    /// Forwards until it is dropped.
+    pub(crate) fn forward_on(&mut self) -> Result<()> {
+        self.say("start")
     }
 
     fn forward(&mut self, time: Duration) -> Result<String> {
