@@ -3,6 +3,7 @@
 use super::config::{self, PortConfig};
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
+use super::losses::{Losses, PacketSockets};
 use super::ring::Pair;
 use super::xdp::{self, Sockets};
 use super::{Port, PortInfo, PortKind, PortSpec};
@@ -28,6 +29,10 @@ struct Inner {
     info: PortInfo,
     raw: *mut dpdk_sys::rte_device,
     applied: Mutex<Applied>,
+    /// Those of an AF_PACKET device.
+    packet_sockets: PacketSockets,
+    /// What the kernel had lost when the counters were last reset.
+    forgiven: Mutex<Losses>,
     // Dropped after the device was closed, in this order.
     _rings: Option<Arc<Pair>>,
     _claim: Option<xdp::Claim>,
@@ -108,8 +113,22 @@ impl Device {
             unsafe { dpdk_sys::rte_eth_dev_close(id) };
         })?;
         known.insert(id);
-        let inner =
-            Inner { id, spec, info, raw, applied: Mutex::default(), _rings: rings, _claim: claim, _eal: eal.clone() };
+        let packet_sockets = match spec.interface() {
+            Some(interface) if spec.kind() == PortKind::AfPacket => PacketSockets::on(interface),
+            _ => PacketSockets::default(),
+        };
+        let inner = Inner {
+            id,
+            spec,
+            info,
+            raw,
+            applied: Mutex::default(),
+            packet_sockets,
+            forgiven: Mutex::default(),
+            _rings: rings,
+            _claim: claim,
+            _eal: eal.clone(),
+        };
         Ok(Device { attached: Arc::new(inner) })
     }
 
@@ -215,6 +234,26 @@ impl Device {
         if !applied.pools.iter().any(|known| known.raw() == pool.raw()) {
             applied.pools.push(pool.clone());
         }
+    }
+
+    /// What the kernel lost since the counters were last reset, and the driver does not count.
+    pub(super) fn losses(&self) -> Losses {
+        self.all_losses().minus(*self.forgiven())
+    }
+
+    /// Starts counting losses anew.
+    pub(super) fn forgive(&self) {
+        let all = self.all_losses();
+        *self.forgiven() = all;
+    }
+
+    fn all_losses(&self) -> Losses {
+        let sockets = self.attached.packet_sockets.losses();
+        self.applied().xdp_sockets.iter().map(|(_, sockets)| sockets.losses()).fold(sockets, Losses::plus)
+    }
+
+    fn forgiven(&self) -> MutexGuard<'_, Losses> {
+        self.attached.forgiven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn applied(&self) -> MutexGuard<'_, Applied> {

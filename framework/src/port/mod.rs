@@ -36,6 +36,7 @@ mod config;
 mod device;
 mod info;
 mod lookup;
+mod losses;
 mod queue;
 mod ring;
 mod spec;

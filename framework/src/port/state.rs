@@ -62,19 +62,21 @@ impl Device {
         })
     }
 
-    /// Counters of the device.
+    /// Counters of the device. For kernel interfaces they have what the kernel lost, too, which the
+    /// drivers leave out.
     pub fn stats(&self) -> Result<PortStats> {
         let mut raw = dpdk_sys::shim_stats::default();
         // SAFETY: the port is open, and the call fills the structure.
         self.check("cannot read the counters", unsafe { dpdk_sys::shim_stats_get(self.id(), &mut raw) })?;
+        let losses = self.losses();
         Ok(PortStats {
             rx_packets: raw.rx_packets,
             tx_packets: raw.tx_packets,
             rx_bytes: raw.rx_bytes,
             tx_bytes: raw.tx_bytes,
-            rx_missed: raw.rx_missed,
+            rx_missed: raw.rx_missed + losses.missed,
             rx_errors: raw.rx_errors,
-            tx_errors: raw.tx_errors,
+            tx_errors: raw.tx_errors + losses.refused,
             rx_no_buffer: raw.rx_nombuf,
         })
     }
@@ -88,6 +90,7 @@ impl Device {
 
     /// Sets the counters to 0.
     pub fn reset_stats(&self) -> Result<()> {
+        self.forgive();
         let _one_at_a_time = control();
         // SAFETY: the port is open.
         self.check("cannot reset the counters", unsafe { dpdk_sys::rte_eth_stats_reset(self.id()) })

@@ -8,6 +8,7 @@
 //! Documentation/networking/af_xdp.rst.
 
 use super::PortSpec;
+use super::losses::{self, Losses};
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
 use libc::{c_int, c_void, off_t};
@@ -64,6 +65,11 @@ impl Sockets {
         let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<RawFd>().ok();
         Sockets(descriptors.filter_map(number).filter_map(|fd| Some((fd, xdp_inode(fd)?))).collect())
+    }
+
+    /// What the kernel lost on them.
+    pub(super) fn losses(&self) -> Losses {
+        self.0.iter().map(|(fd, _)| losses::of_xdp(*fd)).fold(Losses::default(), Losses::plus)
     }
 
     /// Closes those that are still open although their port is closed, and gives the buffers that
