@@ -167,7 +167,7 @@ fn io_and_the_modes_that_swap() {
 
 #[test]
 fn checksums() {
-    compare(Mode::Csum, config(), &[], &many(60000));
+    compare(Mode::Csum, config(), &[], &many(4000));
     let stay = Checksum { mac_swap: false, ..Checksum::default() };
     compare(Mode::Csum, with(stay), &["csum mac-swap off 0"], &many(100));
 }
