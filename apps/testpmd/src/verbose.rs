@@ -2,11 +2,9 @@
 //!
 //! Workers write the text, and the prompt shows it when it disturbs nobody: before a command's output.
 
-use crate::engine::Link;
 use crate::screen;
 use crossbeam_queue::ArrayQueue;
 use iogate::packet::{EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, Udp, Vlan};
-use iogate::pipeline::Description;
 use iogate::port::ptype_name;
 use iogate::prelude::*;
 use std::fmt::Write;
@@ -50,66 +48,22 @@ impl Verbose {
         }
     }
 
-    /// Where a stream's packets come from.
-    pub(crate) fn place(link: &Link) -> (u16, u16) {
-        (link.rx_port, link.rx_queue)
-    }
-}
-
-/// A mode that is looked at, when the level says so.
-pub(crate) struct Watched {
-    stage: Box<dyn Stage>,
-    verbose: Verbose,
-    place: (u16, u16),
-}
-
-impl Watched {
-    pub(crate) fn new(stage: Box<dyn Stage>, verbose: Verbose, place: (u16, u16)) -> Self {
-        Watched { stage, verbose, place }
+    /// Whether there is anything to say of received packets.
+    #[inline]
+    pub(crate) fn wanted(&self) -> bool {
+        self.shared.level.load(Ordering::Relaxed) & 1 != 0
     }
 
+    /// Says what came in on a queue.
     #[cold]
-    fn tell(&self, batch: &Batch) {
-        let (port, queue) = self.place;
+    pub(crate) fn tell(&self, (port, queue): (u16, u16), batch: &Batch) {
         let mut text = format!("port {port}/queue {queue}: received {} packets\n", batch.len());
         for packet in batch.packets() {
             text.push_str(&describe(packet, queue));
         }
-        if self.verbose.shared.texts.push(text).is_err() {
-            self.verbose.shared.lost.fetch_add(1, Ordering::Relaxed);
+        if self.shared.texts.push(text).is_err() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl Stage for Watched {
-    #[inline]
-    fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
-        if self.verbose.shared.level.load(Ordering::Relaxed) & 1 != 0 {
-            self.tell(batch);
-        }
-        self.stage.run(batch, cx);
-    }
-
-    #[inline]
-    fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
-        self.stage.generate(batch, cx);
-    }
-
-    #[inline]
-    fn flush(&mut self, cx: &mut Context) {
-        self.stage.flush(cx);
-    }
-
-    fn finish(&mut self) {
-        self.stage.finish();
-    }
-
-    fn name(&self) -> &'static str {
-        self.stage.name()
-    }
-
-    fn describe(&self, description: &mut Description) {
-        self.stage.describe(description);
     }
 }
 

@@ -16,6 +16,21 @@ pub(super) const FAMILY: Family = Family {
             run: offload,
         },
         Command { pattern: "rx_vlan add|rm vlan:u16 port:u16", help: "Receive a VLAN, or no more.", run: filter },
+        Command {
+            pattern: "tx_vlan set port:u16 vlan:u16",
+            help: "Give packets a tag when they leave by a port, except in io mode.",
+            run: |app, v| tx_set(app, v.u16(2), &[v.u16(3)]),
+        },
+        Command {
+            pattern: "tx_vlan set port:u16 inner:u16 outer:u16",
+            help: "Give packets two tags when they leave by a port, except in io mode.",
+            run: |app, v| tx_set(app, v.u16(2), &[v.u16(3), v.u16(4)]),
+        },
+        Command {
+            pattern: "tx_vlan reset port:u16",
+            help: "Give packets no tag.",
+            run: |app, v| tx_set(app, v.u16(2), &[]),
+        },
         Command { pattern: "rx_vlan add|rm all port:u16", help: "Receive all VLANs, or none.", run: filter_all },
     ],
 };
@@ -65,6 +80,14 @@ fn filter(app: &mut App, values: &Values) {
     let vlan = values.u16(2);
     if valid(vlan) {
         set(app, values.u16(3), vlan, values.is(1, "add"));
+    }
+}
+
+fn tx_set(app: &mut App, id: u16, vlans: &[u16]) {
+    if let Some(port) = app.stopped_port(id)
+        && vlans.iter().all(|vlan| valid(*vlan))
+    {
+        port.tx_vlans = vlans.to_vec();
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod report;
 mod run;
+mod stream;
 mod topology;
 
 pub(crate) use report::{Counts, PortCounts, StreamCounts, show};
 pub(crate) use run::{Running, start, stop};
-pub(crate) use topology::{Link, Plan, plan};
+pub(crate) use topology::{Plan, plan};

@@ -1,11 +1,11 @@
 //! Starting and stopping.
 
 use super::report::{self, Counts, PortCounts, StreamCounts};
+use super::stream::Surrounded;
 use super::topology::{Link, Plan};
 use crate::app::App;
 use crate::forward::{BadChecksums, Built, Config, Mode, Stream};
 use crate::screen::{complain, say};
-use crate::verbose::{Verbose, Watched};
 use anyhow::{Context as _, Result, anyhow};
 use iogate::pipeline::Description;
 use iogate::port::RxQueue;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// One stream while it runs.
 struct Flow {
     link: Link,
-    poller: Poller<(), Watched>,
+    poller: Poller<(), Surrounded>,
     bad: Option<Arc<BadChecksums>>,
     /// Sent before it started: `start tx_first`.
     first: u64,
@@ -48,8 +48,12 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
         for link in links {
             let flow = |burst| prepare(app, &config, link, number as u8, burst);
             let (built, sent) = flow(first)?;
-            let watched = Watched::new(built.stage, app.verbose.clone(), Verbose::place(link));
-            let poller = worker.poll(built.queues, watched);
+            let place = (link.rx_port, link.rx_queue);
+            // As the original: untouched packets get no tag.
+            let tags = app.ports.get(link.tx_port).filter(|_| app.settings.mode != Mode::Io);
+            let tags = tags.map_or(&[][..], |port| &port.tx_vlans);
+            let stage = Surrounded::new(built.stage, app.verbose.clone(), place, tags);
+            let poller = worker.poll(built.queues, stage);
             flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent });
         }
     }

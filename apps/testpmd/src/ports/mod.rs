@@ -25,6 +25,8 @@ pub(crate) struct PortState {
     pub(crate) changed: bool,
     /// Groups that it was told to receive.
     pub(crate) groups: Vec<MacAddr>,
+    /// VLAN tags that packets get when they leave: the inner one, then the outer one.
+    pub(crate) tx_vlans: Vec<u16>,
     /// When its counters were shown last.
     pub(crate) shown: Option<Sample>,
     /// Queues that were stopped by a command.
@@ -41,6 +43,7 @@ impl PortState {
             port: None,
             changed: true,
             groups: Vec::new(),
+            tx_vlans: Vec::new(),
             shown: None,
             stopped_rx: Vec::new(),
             stopped_tx: Vec::new(),

@@ -91,6 +91,8 @@ fn ports_come_and_go() {
     session.run("port config all txq 4");
     assert!(session.run("port start all").contains("Configuring Port 2 (socket 0)\n"));
     assert!(session.run("start").contains("streams=12"));
+    // Every stream has had its turn.
+    session.run("sleep 0.5");
     assert!(session.run("stop").contains("RX Port= 0/Queue= 3 -> TX Port= 1/Queue= 3"));
     session.run("port stop 2");
     assert!(session.run("port close 2").contains("Port 2 is closed\n"));
