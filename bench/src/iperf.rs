@@ -149,7 +149,7 @@ impl Topology {
             ensure!(Instant::now() < end, "nothing gets through");
         }
         let mut server = self.within("lan", "iperf3");
-        let _server = Running(server.args(["-s", "-B", HOST]).stdout(Stdio::null()).spawn()?);
+        let _server = Running(server.args(["-s", "-B", HOST]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         let mut why = String::new();
         for _ in 0..20 {
             let mut client = self.within("srv1", "iperf3");

@@ -13,6 +13,7 @@ mod io;
 mod iperf;
 mod lookup;
 mod mix;
+mod modes;
 #[allow(unsafe_code)]
 mod rte_hash;
 mod series;
@@ -71,6 +72,8 @@ enum What {
     Gateway,
     /// The gateway's address table, beside rte_hash
     Lookup,
+    /// The forwarding modes of iogate-testpmd, beside testpmd's
+    Modes,
     /// iperf3 through the gateway on AF_XDP, beside testpmd
     Iperf,
     /// All of them
@@ -104,11 +107,13 @@ fn main() -> Result<()> {
         What::Gateway => gateway::compare(plan, &mut report)?,
         What::Lookup => lookup::compare(plan, &mut report)?,
         What::Iperf => iperf::compare(plan, &mut report)?,
+        What::Modes => modes::compare(plan, &mut report)?,
         What::All => {
             io::compare(plan, &mut report)?;
             gateway::compare(plan, &mut report)?;
             lookup::compare(plan, &mut report)?;
             iperf::compare(plan, &mut report)?;
+            modes::compare(plan, &mut report)?;
         }
         What::Alone { job } => return alone::run(job, plan),
     }

@@ -27,6 +27,8 @@ pub(crate) struct Testpmd {
 pub(crate) struct Forwarded {
     /// Packets received on all ports.
     pub(crate) packets: u64,
+    /// Packets sent on all ports.
+    pub(crate) sent: u64,
     /// Processor time that they took.
     pub(crate) time: Duration,
 }
@@ -39,16 +41,27 @@ impl Testpmd {
 
     /// As [`start`](Self::start), by way of a command that runs another, such as `ip netns exec NAME`.
     pub(crate) fn start_with(before: &[&str], devices: &[String], buffers: u32, plan: Plan) -> Result<Option<Testpmd>> {
+        if !installed(PROGRAM) {
+            return Ok(None);
+        }
+        Self::start_program(PROGRAM, before, devices, buffers, plan).map(Some)
+    }
+
+    /// As [`start_with`](Self::start_with), another program with the same prompt.
+    pub(crate) fn start_program(
+        program: &str,
+        before: &[&str],
+        devices: &[String],
+        buffers: u32,
+        plan: Plan,
+    ) -> Result<Testpmd> {
         let core = plan.core;
         let cores = iogate::worker::cores();
         let Some(other) = cores.iter().find(|other| **other != core) else {
             bail!("testpmd needs a core for its prompt besides the one that forwards");
         };
-        if !installed(PROGRAM) {
-            return Ok(None);
-        }
         // Into a pipe it would hold back what it says until it ends.
-        let line: Vec<&str> = [before, &["stdbuf", "-oL", PROGRAM]].concat();
+        let line: Vec<&str> = [before, &["stdbuf", "-oL", program]].concat();
         let mut command = Command::new(line[0]);
         let memory = MEMORY_MB.to_string();
         command.args(&line[1..]).args(match plan.pages {
@@ -77,7 +90,12 @@ impl Testpmd {
         });
         let mut testpmd = Testpmd { child, prompt, output, seen: String::new() };
         testpmd.wait_for("testpmd> ")?;
-        Ok(Some(testpmd))
+        Ok(testpmd)
+    }
+
+    /// Has it do something else to packets than to forward them as they come.
+    pub(crate) fn set_mode(&mut self, mode: &str) -> Result<()> {
+        self.say(&format!("set fwd {mode}"))
     }
 
     /// Forwards for a moment to warm up, then for `seconds`.
@@ -86,8 +104,8 @@ impl Testpmd {
         let before = cpu_time(self.child.id())?;
         let text = self.forward(Duration::from_secs_f64(seconds))?;
         let time = cpu_time(self.child.id())? - before;
-        let packets = received(&text).ok_or_else(|| anyhow!("no statistics in what testpmd said:\n{text}"))?;
-        Ok(Forwarded { packets, time })
+        let count = |which| total(&text, which).ok_or_else(|| anyhow!("no statistics in what testpmd said:\n{text}"));
+        Ok(Forwarded { packets: count("RX-packets:")?, sent: count("TX-packets:")?, time })
     }
 
     /// Forwards until it is dropped.
@@ -147,10 +165,10 @@ impl Drop for Testpmd {
     }
 }
 
-/// What all ports received, from the statistics that `stop` prints.
-fn received(text: &str) -> Option<u64> {
+/// What all ports received or sent, from the statistics that `stop` prints.
+fn total(text: &str, which: &str) -> Option<u64> {
     let (_, sums) = text.rsplit_once("Accumulated forward statistics")?;
-    let (_, count) = sums.split_once("RX-packets:")?;
+    let (_, count) = sums.split_once(which)?;
     count.split_whitespace().next()?.parse().ok()
 }
 
@@ -168,8 +186,8 @@ mod tests {
   RX-packets: 68757120       RX-dropped: 0             RX-total: testpmd> quit
 68757120
 ";
-        assert_eq!(received(text), Some(68_757_120));
-        assert_eq!(received("Accumulated forward statistics RX-packets: many"), None);
-        assert_eq!(received("testpmd> "), None);
+        assert_eq!(total(text, "RX-packets:"), Some(68_757_120));
+        assert_eq!(total("Accumulated forward statistics RX-packets: many", "RX-packets:"), None);
+        assert_eq!(total("testpmd> ", "RX-packets:"), None);
     }
 }
