@@ -121,7 +121,7 @@ fn bind(out: &std::path::Path, cflags: &[String]) {
         // Packed and aligned at once, which Rust cannot lay out.
         .opaque_type("rte_arp_.*|rte_l2tpv2_.*|rte_gtp_psc_.*|rte_ecpri_.*")
         // Reached through pointers only.
-        .opaque_type("rte_mempool|rte_ring|rte_memzone|rte_device|rte_eth_dev|rte_hash|rte_intr_.*")
+        .opaque_type("rte_flow|rte_mempool|rte_ring|rte_memzone|rte_device|rte_eth_dev|rte_hash|rte_intr_.*")
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)
         .derive_default(true)

@@ -1,6 +1,7 @@
 #include "shim.h"
 
 #include <rte_mbuf_pool_ops.h>
+#include <errno.h>
 #include <stddef.h>
 #include <unistd.h>
 #include <stdio.h>
@@ -130,10 +131,10 @@ unsigned int shim_pool_size(const struct rte_mempool *pool)
 }
 
 struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
-	int socket, uint8_t packed)
+	int socket)
 {
 	struct rte_pktmbuf_pool_private sizes = {.mbuf_data_room_size = data_room};
-	unsigned int flags = packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	unsigned int flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
 	struct rte_mempool *pool = rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + data_room, cache,
 		sizeof(sizes), socket, flags);
 	int result;
@@ -144,7 +145,7 @@ struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsig
 	if (result == 0) {
 		rte_pktmbuf_pool_init(pool, &sizes);
 		result = rte_mempool_populate_default(pool);
-		if (result >= 0 && packed && pool->nb_mem_chunks != 1)
+		if (result >= 0 && !rte_eal_has_hugepages() && pool->nb_mem_chunks != 1)
 			result = -ENOMEM;
 	}
 	if (result < 0) {
@@ -357,4 +358,142 @@ int shim_stats_get(uint16_t port, struct shim_stats *stats)
 	stats->tx_errors = now.oerrors;
 	stats->rx_nombuf = now.rx_nombuf;
 	return 0;
+}
+
+_Static_assert(sizeof(struct rte_flow_item_eth) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_eth is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_vlan) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_vlan is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_ipv4) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_ipv4 is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_ipv6) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_ipv6 is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_tcp) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_tcp is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_vxlan) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_vxlan is larger than its room");
+
+static enum rte_flow_item_type flow_item_type(uint32_t kind)
+{
+	switch (kind) {
+	case SHIM_FLOW_ETH:
+		return RTE_FLOW_ITEM_TYPE_ETH;
+	case SHIM_FLOW_VLAN:
+		return RTE_FLOW_ITEM_TYPE_VLAN;
+	case SHIM_FLOW_IPV4:
+		return RTE_FLOW_ITEM_TYPE_IPV4;
+	case SHIM_FLOW_IPV6:
+		return RTE_FLOW_ITEM_TYPE_IPV6;
+	case SHIM_FLOW_TCP:
+		return RTE_FLOW_ITEM_TYPE_TCP;
+	case SHIM_FLOW_UDP:
+		return RTE_FLOW_ITEM_TYPE_UDP;
+	case SHIM_FLOW_SCTP:
+		return RTE_FLOW_ITEM_TYPE_SCTP;
+	case SHIM_FLOW_ICMP:
+		return RTE_FLOW_ITEM_TYPE_ICMP;
+	default:
+		return RTE_FLOW_ITEM_TYPE_VXLAN;
+	}
+}
+
+static int flow_outcome(int result, const struct rte_flow_error *from, struct shim_flow_error *error)
+{
+	error->type = from->type;
+	snprintf(error->message, sizeof(error->message), "%s", from->message != NULL ? from->message : "");
+	return result;
+}
+
+int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_flow **flow,
+	struct shim_flow_error *error)
+{
+	const struct rte_flow_attr attributes = {
+		.group = rule->group,
+		.priority = rule->priority,
+		.ingress = rule->ingress,
+		.egress = rule->egress,
+		.transfer = rule->transfer,
+	};
+	struct rte_flow_item items[SHIM_FLOW_MOST + 1] = {0};
+	struct rte_flow_action actions[SHIM_FLOW_MOST + 1] = {0};
+	union {
+		struct rte_flow_action_queue queue;
+		struct rte_flow_action_jump jump;
+		struct rte_flow_action_mark mark;
+		struct rte_flow_action_count count;
+		struct rte_flow_action_rss rss;
+	} settings[SHIM_FLOW_MOST];
+	struct rte_flow_error from = {0};
+	uint32_t at;
+
+	memset(settings, 0, sizeof(settings));
+	for (at = 0; at < rule->item_count; at++) {
+		const struct shim_flow_item *item = &rule->items[at];
+
+		items[at].type = flow_item_type(item->kind);
+		if (!item->any) {
+			items[at].spec = item->spec;
+			items[at].mask = item->mask;
+		}
+	}
+	items[at].type = RTE_FLOW_ITEM_TYPE_END;
+	for (at = 0; at < rule->action_count; at++) {
+		const struct shim_flow_action *action = &rule->actions[at];
+
+		actions[at].conf = &settings[at];
+		switch (action->kind) {
+		case SHIM_FLOW_DROP:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_DROP;
+			actions[at].conf = NULL;
+			break;
+		case SHIM_FLOW_PASSTHRU:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_PASSTHRU;
+			actions[at].conf = NULL;
+			break;
+		case SHIM_FLOW_FLAG:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_FLAG;
+			actions[at].conf = NULL;
+			break;
+		case SHIM_FLOW_QUEUE:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_QUEUE;
+			settings[at].queue.index = action->value;
+			break;
+		case SHIM_FLOW_JUMP:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_JUMP;
+			settings[at].jump.group = action->value;
+			break;
+		case SHIM_FLOW_MARK:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_MARK;
+			settings[at].mark.id = action->value;
+			break;
+		case SHIM_FLOW_COUNT:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_COUNT;
+			break;
+		default:
+			actions[at].type = RTE_FLOW_ACTION_TYPE_RSS;
+			settings[at].rss.types = action->fields;
+			settings[at].rss.queue_num = action->queue_count;
+			settings[at].rss.queue = action->queues;
+		}
+	}
+	actions[at].type = RTE_FLOW_ACTION_TYPE_END;
+	if (flow == NULL)
+		return flow_outcome(rte_flow_validate(port, &attributes, items, actions, &from), &from, error);
+	*flow = rte_flow_create(port, &attributes, items, actions, &from);
+	return flow_outcome(*flow != NULL ? 0 : rte_errno != 0 ? -rte_errno : -EINVAL, &from, error);
+}
+
+int shim_flow_destroy(uint16_t port, struct rte_flow *flow, struct shim_flow_error *error)
+{
+	struct rte_flow_error from = {0};
+
+	return flow_outcome(rte_flow_destroy(port, flow, &from), &from, error);
+}
+
+int shim_flow_flush(uint16_t port, struct shim_flow_error *error)
+{
+	struct rte_flow_error from = {0};
+
+	return flow_outcome(rte_flow_flush(port, &from), &from, error);
+}
+
+int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error)
+{
+	struct rte_flow_error from = {0};
+
+	return flow_outcome(rte_flow_isolate(port, on, &from), &from, error);
 }

@@ -14,6 +14,7 @@
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_hash.h>
 #include <rte_interrupts.h>
 #include <rte_lcore.h>
@@ -91,6 +92,66 @@ enum shim_dump_of {
 	SHIM_DUMP_TAILQS,
 };
 
+/* Every item's fields begin with the header as it is on the wire, and fit into this many bytes. */
+#define SHIM_FLOW_ITEM_ROOM 64
+
+enum shim_flow_item_kind {
+	SHIM_FLOW_ETH,
+	SHIM_FLOW_VLAN,
+	SHIM_FLOW_IPV4,
+	SHIM_FLOW_IPV6,
+	SHIM_FLOW_TCP,
+	SHIM_FLOW_UDP,
+	SHIM_FLOW_SCTP,
+	SHIM_FLOW_ICMP,
+	SHIM_FLOW_VXLAN,
+};
+
+struct shim_flow_item {
+	uint32_t kind;
+	uint32_t any; /* whatever its fields hold */
+	uint8_t spec[SHIM_FLOW_ITEM_ROOM];
+	uint8_t mask[SHIM_FLOW_ITEM_ROOM];
+};
+
+enum shim_flow_action_kind {
+	SHIM_FLOW_DROP,
+	SHIM_FLOW_PASSTHRU,
+	SHIM_FLOW_QUEUE,
+	SHIM_FLOW_JUMP,
+	SHIM_FLOW_MARK,
+	SHIM_FLOW_FLAG,
+	SHIM_FLOW_COUNT,
+	SHIM_FLOW_RSS,
+};
+
+struct shim_flow_action {
+	uint32_t kind;
+	uint32_t value; /* queue, group or mark */
+	uint64_t fields; /* RSS */
+	const uint16_t *queues; /* RSS */
+	uint32_t queue_count;
+};
+
+#define SHIM_FLOW_MOST 16
+
+struct shim_flow_rule {
+	uint32_t group;
+	uint32_t priority;
+	uint8_t ingress;
+	uint8_t egress;
+	uint8_t transfer;
+	uint32_t item_count; /* up to SHIM_FLOW_MOST, as actions */
+	uint32_t action_count;
+	struct shim_flow_item items[SHIM_FLOW_MOST];
+	struct shim_flow_action actions[SHIM_FLOW_MOST];
+};
+
+struct shim_flow_error {
+	uint32_t type;
+	char message[256]; /* empty: no reason given */
+};
+
 /* rte_errno of the calling thread. */
 int shim_errno(void);
 unsigned int shim_lcore_id(void);
@@ -110,12 +171,12 @@ uint16_t shim_refcnt(const struct rte_mbuf *mbuf);
 int shim_linearize(struct rte_mbuf *mbuf);
 int shim_chain(struct rte_mbuf *head, struct rte_mbuf *tail);
 /*
- * As rte_pktmbuf_pool_create, but where `packed` the buffers stand one behind the other in one piece,
- * without regard to pages. On plain pages, which no device reaches by physical address, that saves the rest
- * of each page; and the AF_XDP driver, which takes them to stand so, would leave out the last ones.
+ * As rte_pktmbuf_pool_create, but where devices use virtual addresses the buffers stand one behind
+ * the other without regard to pages, on plain pages in one piece. That saves the rest of each page;
+ * and the AF_XDP driver, which takes them to stand so, would leave out the last ones.
  */
 struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
-	int socket, uint8_t packed);
+	int socket);
 unsigned int shim_pool_size(const struct rte_mempool *pool);
 /* Where the mbuf at offset 0 of the umem would be, that the AF_XDP driver makes of a pool. */
 void *shim_xdp_umem(const struct rte_mempool *pool);
@@ -133,6 +194,12 @@ int shim_rss_set(uint16_t port, const uint8_t *key, uint8_t length, uint64_t fie
 int shim_rx_used(uint16_t port, uint16_t queue);
 int shim_rx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
 int shim_tx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
+/* Validates the rule, or creates it where `flow` is given. */
+int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_flow **flow,
+	struct shim_flow_error *error);
+int shim_flow_destroy(uint16_t port, struct rte_flow *flow, struct shim_flow_error *error);
+int shim_flow_flush(uint16_t port, struct shim_flow_error *error);
+int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error);
 /* To be given to free(); NULL when memory is out. */
 char *shim_dump(int what, const char *name);
 int shim_stats_get(uint16_t port, struct shim_stats *stats);

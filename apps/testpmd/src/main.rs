@@ -4,6 +4,7 @@
 mod app;
 mod commands;
 mod engine;
+mod flow;
 #[allow(dead_code, unreachable_pub, reason = "modes are whole, whatever the commands use of them")]
 mod forward;
 mod grammar;

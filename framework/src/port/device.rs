@@ -1,6 +1,7 @@
 //! A device from when it is attached to when it is gone.
 
 use super::config::{self, PortConfig};
+use super::flow::Rules;
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
 use super::losses::{Losses, PacketSockets};
@@ -29,6 +30,7 @@ struct Inner {
     info: PortInfo,
     raw: *mut dpdk_sys::rte_device,
     applied: Mutex<Applied>,
+    rules: Mutex<Rules>,
     /// Those of an AF_PACKET device.
     packet_sockets: PacketSockets,
     /// What the kernel had lost when the counters were last reset.
@@ -123,6 +125,7 @@ impl Device {
             info,
             raw,
             applied: Mutex::default(),
+            rules: Mutex::default(),
             packet_sockets,
             forgiven: Mutex::default(),
             _rings: rings,
@@ -171,6 +174,7 @@ impl Device {
         let tx_queues = match &applied.config {
             Some((last, tx_queues)) if last == config && same_pool => *tx_queues,
             _ => {
+                self.drop_flows();
                 applied.config = None;
                 applied.pools.push(pool.clone());
                 let tx_queues = if self.info().driver == xdp::DRIVER {
@@ -200,6 +204,7 @@ impl Device {
         if applied.started {
             return Err(Error::port_refused(self.spec(), "it is running", "stop it first"));
         }
+        self.drop_flows();
         let _one_at_a_time = control();
         applied.config = None;
         // SAFETY: the port is open and stopped.
@@ -208,6 +213,7 @@ impl Device {
 
     /// Called when the last handle on the port goes: nobody has a queue any more.
     pub(super) fn stop(&self, tx_queues: u16) {
+        self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
         for queue in 0..tx_queues {
@@ -254,6 +260,10 @@ impl Device {
 
     fn forgiven(&self) -> MutexGuard<'_, Losses> {
         self.attached.forgiven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.attached.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn applied(&self) -> MutexGuard<'_, Applied> {

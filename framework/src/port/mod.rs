@@ -34,6 +34,7 @@ mod admin;
 mod builder;
 mod config;
 mod device;
+mod flow;
 mod info;
 mod lookup;
 mod losses;
@@ -47,6 +48,7 @@ pub use admin::{DescriptorState, FlowControl, QueueInfo, QueueState, Tunnel, Vla
 pub use builder::PortBuilder;
 pub use config::{PortConfig, QueueConfig, Thresholds};
 pub use device::Device;
+pub use flow::{FlowAction, FlowError, FlowHeader, FlowItem, FlowRule, MOST_FLOW_PARTS};
 pub use info::{Bus, DescriptorLimits, PortInfo, capability_names, rx_offload_names, tx_offload_names};
 pub use lookup::ptype_name;
 pub use queue::{RxQueue, TxQueue};

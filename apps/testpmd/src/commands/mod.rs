@@ -5,6 +5,7 @@ mod complete;
 mod control;
 mod display;
 mod filters;
+mod flows;
 mod help;
 mod port;
 mod port_config;
@@ -51,6 +52,7 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &vlan::FAMILY,
     &checksum::FAMILY,
     &filters::FAMILY,
+    &flows::FAMILY,
     &tools::FAMILY,
     &help::FAMILY,
 ];

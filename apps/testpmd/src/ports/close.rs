@@ -98,7 +98,10 @@ pub(crate) fn reset(app: &mut App, which: Which) {
     for id in ids {
         let Some(port) = app.ports.get_mut(id) else { continue };
         match port.device.reset() {
-            Ok(()) => port.changed = true,
+            Ok(()) => {
+                port.changed = true;
+                port.flows.clear();
+            }
             Err(error) => complain!("Failed to reset port {id}. diag={}", crate::show::code(&error)),
         }
     }

@@ -12,7 +12,7 @@ pub(crate) use stop::stop;
 pub(crate) use sample::Sample;
 
 use iogate::packet::MacAddr;
-use iogate::port::{Device, Port, PortConfig};
+use iogate::port::{Device, FlowRule, Port, PortConfig};
 use std::collections::BTreeMap;
 
 /// A port and what it was told.
@@ -25,6 +25,8 @@ pub(crate) struct PortState {
     pub(crate) changed: bool,
     /// Groups that it was told to receive.
     pub(crate) groups: Vec<MacAddr>,
+    /// Its flow rules, by number.
+    pub(crate) flows: Vec<(u32, FlowRule)>,
     /// VLAN tags that packets get when they leave: the inner one, then the outer one.
     pub(crate) tx_vlans: Vec<u16>,
     /// When its counters were shown last.
@@ -43,6 +45,7 @@ impl PortState {
             port: None,
             changed: true,
             groups: Vec::new(),
+            flows: Vec::new(),
             tx_vlans: Vec::new(),
             shown: None,
             stopped_rx: Vec::new(),

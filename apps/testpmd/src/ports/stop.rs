@@ -27,7 +27,11 @@ pub(crate) fn stop_one(app: &mut App, id: u16) -> bool {
     let Some(port) = app.ports.get_mut(id) else { return false };
     let Some(running) = port.port.take() else { return false };
     match running.stop() {
-        Ok(_) => true,
+        Ok(_) => {
+            // Rules go with the queues that they speak of.
+            port.flows.clear();
+            true
+        }
         Err((running, error)) => {
             complain!("rte_eth_dev_stop failed for port {id}: {error}");
             port.port = Some(running);

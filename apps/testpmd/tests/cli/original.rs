@@ -75,6 +75,12 @@ rx_vxlan_port add 4789 0
 port config 0 rss-hash-key ipv4-udp AABB
 port config 0 rss reta (0,1)
 port config 0 rss reta (500,0)
+flow validate 0 ingress pattern eth / ipv4 / udp / end actions drop / end
+flow create 0 ingress pattern eth / ipv4 src is 10.0.0.1 / end actions queue index 0 / end
+flow list 0
+flow flush 0
+flow validate 0
+flow list 9
 port config mtu 9 1400
 port config mtu 0 99999
 port config all rxq 2
