@@ -182,7 +182,7 @@ const CLIENT: u16 = 49_152;
 
 impl Maker {
     fn new(sizes: Sizes, seed: u64) -> Self {
-        Maker { sizes, random: Random(seed * 0x9e37_79b9_7f4a_7c15), made: [0; 2] }
+        Maker { sizes, random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), made: [0; 2] }
     }
 
     fn frame(&mut self, from: Station, to: Station, tag: u16) -> Vec<u8> {
@@ -222,7 +222,7 @@ impl Maker {
         };
         let headers = frame.clone().build().len();
         match headers < size {
-            true => frame.payload(vec![0; size - headers]).build(),
+            true => frame.payload(vec![0; size - headers]).padded_to(size).build(),
             false => frame.build(),
         }
     }
