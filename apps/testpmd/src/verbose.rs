@@ -1,4 +1,4 @@
-//! `set verbose`: what came in, packet by packet.
+//! `set verbose`: what comes in and goes out, packet by packet.
 //!
 //! Workers write the text, and the prompt shows it when it disturbs nobody: before a command's output.
 
@@ -48,18 +48,27 @@ impl Verbose {
         }
     }
 
-    /// Whether there is anything to say of received packets.
+    /// Says what came in on a queue, when that is wanted.
     #[inline]
-    pub(crate) fn wanted(&self) -> bool {
-        self.shared.level.load(Ordering::Relaxed) & 1 != 0
+    pub(crate) fn received(&self, place: (u16, u16), batch: &Batch) {
+        if self.shared.level.load(Ordering::Relaxed) & 1 != 0 {
+            self.tell(place, "received", batch);
+        }
     }
 
-    /// Says what came in on a queue.
+    /// Says what goes out on a queue, when that is wanted.
+    #[inline]
+    pub(crate) fn sent(&self, place: (u16, u16), batch: &Batch) {
+        if self.shared.level.load(Ordering::Relaxed) & 2 != 0 && !batch.is_empty() {
+            self.tell(place, "sent", batch);
+        }
+    }
+
     #[cold]
-    pub(crate) fn tell(&self, (port, queue): (u16, u16), batch: &Batch) {
-        let mut text = format!("port {port}/queue {queue}: received {} packets\n", batch.len());
+    fn tell(&self, (port, queue): (u16, u16), what: &str, batch: &Batch) {
+        let mut text = format!("port {port}/queue {queue}: {what} {} packets\n", batch.len());
         for packet in batch.packets() {
-            text.push_str(&describe(packet, queue));
+            text.push_str(&describe(packet, (what == "received").then_some(queue)));
         }
         if self.shared.texts.push(text).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
@@ -68,7 +77,7 @@ impl Verbose {
 }
 
 /// One packet in the original's words.
-fn describe(packet: &Mbuf, queue: u16) -> String {
+fn describe(packet: &Mbuf, queue: Option<u16>) -> String {
     let mut text = String::new();
     let layers = Layers::of(packet.data());
     let Ok(ethernet) = packet.header::<Ethernet>() else {
@@ -84,7 +93,7 @@ fn describe(packet: &Mbuf, queue: u16) -> String {
         packet.len(),
         packet.segments()
     );
-    if let Some(hash) = packet.rss_hash() {
+    if let (Some(hash), Some(queue)) = (packet.rss_hash(), queue) {
         let _ = write!(text, " - RSS hash=0x{hash:x} - RSS queue=0x{queue:x}");
     }
     if let Some(tag) = packet.stripped_vlan() {
@@ -102,7 +111,10 @@ fn describe(packet: &Mbuf, queue: u16) -> String {
     if let (Some(port), "L4_TCP" | "L4_UDP") = (layers.port, layers.l4) {
         let _ = write!(text, " - Destination {} port={port}", &layers.l4[3..]);
     }
-    let _ = writeln!(text, " - Receive queue=0x{queue:x}");
+    match queue {
+        Some(queue) => drop(writeln!(text, " - Receive queue=0x{queue:x}")),
+        None => text.push('\n'),
+    }
     let _ = writeln!(text, "  ol_flags: {} ", flags(packet.flags()).join(" "));
     text
 }

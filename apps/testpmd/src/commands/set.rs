@@ -33,7 +33,11 @@ pub(super) const FAMILY: Family = Family {
             help: "Set microseconds between retries, and how many there are.",
             run: retries,
         },
-        Command { pattern: "set verbose level:u16", help: "Set how much is said of packets: 0 or 1.", run: verbose },
+        Command {
+            pattern: "set verbose level:u16",
+            help: "Set what is said of packets: 1 received ones, 2 sent ones, 3 both, 0 nothing.",
+            run: verbose,
+        },
         Command { pattern: "set burst count:u16", help: "Set the number of packets per burst.", run: burst },
         Command { pattern: "set nbcore count:u16", help: "Set the number of forwarding cores.", run: nbcore },
         Command { pattern: "set nbport count:u16", help: "Set the number of forwarding ports.", run: nbport },

@@ -4,7 +4,7 @@ use super::report::{self, Counts, PortCounts, StreamCounts};
 use super::stream::Surrounded;
 use super::topology::{Link, Plan};
 use crate::app::App;
-use crate::forward::{BadChecksums, Built, Config, Mode, Stream};
+use crate::forward::{BadChecksums, Built, Config, Mode, Stream, Watch};
 use crate::screen::{complain, say};
 use anyhow::{Context as _, Result, anyhow};
 use iogate::pipeline::Description;
@@ -80,8 +80,9 @@ fn prepare(app: &App, config: &Config, link: &Link, worker: u8, first: Option<u6
         let (from, to) = (port(link.rx_port)?, port(link.tx_port)?);
         let rx = if rx { Some(from.rx(link.rx_queue)?) } else { None };
         let tx = if tx { Some(to.tx(link.tx_queue)?) } else { None };
-        let pool = app.pool.clone();
-        Ok(Stream { rx, tx, mac: to.mac(), peer: config.peer(link.tx_port), pool, worker })
+        let (pool, verbose, place) = (app.pool.clone(), app.verbose.clone(), (link.tx_port, link.tx_queue));
+        let watch = Watch::new(move |batch| verbose.sent(place, batch));
+        Ok(Stream { rx, tx, mac: to.mac(), peer: config.peer(link.tx_port), pool, worker, watch: Some(watch) })
     };
     let mut sent = 0;
     if let Some(bursts) = first.filter(|_| mode.sends()) {

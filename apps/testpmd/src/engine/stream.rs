@@ -43,9 +43,7 @@ fn insert(packet: &mut Mbuf, tag: VlanTag) -> bool {
 impl Stage for Surrounded {
     #[inline]
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
-        if self.verbose.wanted() {
-            self.verbose.tell(self.place, batch);
-        }
+        self.verbose.received(self.place, batch);
         if !self.tags.is_empty() {
             self.tag(batch, cx);
         }
@@ -87,8 +85,15 @@ mod tests {
         let mut port = FakePort::with_pool("tags", &pool);
         let plain = Frame::ethernet(mac(1), mac(2)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1, 2).build();
         let rx = port.port.rx(0).ok();
-        let stream =
-            Stream { rx, tx: Some(port.port.tx(0).unwrap()), mac: mac(3), peer: mac(4), pool: pool.clone(), worker: 0 };
+        let stream = Stream {
+            rx,
+            tx: Some(port.port.tx(0).unwrap()),
+            mac: mac(3),
+            peer: mac(4),
+            pool: pool.clone(),
+            worker: 0,
+            watch: None,
+        };
         let built = Mode::MacSwap.build(&Config::default(), stream).unwrap();
         let mut stage = Surrounded::new(built.stage, Verbose::new(), (0, 0), &[5, 6]);
         let (mut batch, mut cx) = (Batch::new(), Context::new(1));

@@ -10,7 +10,28 @@ use iogate::telemetry::{cycles, cycles_per_second};
 /// dropped only when that does not go either; with retries it is first offered again, at once.
 pub(super) struct Door {
     outlet: Outlet,
+    watch: Option<Watch>,
     retry: Option<Patience>,
+}
+
+/// Looks at packets as they leave by a TX queue: `set verbose`.
+pub struct Watch(Box<dyn Fn(&Batch) + std::marker::Send>);
+
+impl Watch {
+    /// Calls `look` with each batch.
+    pub fn new(look: impl Fn(&Batch) + std::marker::Send + 'static) -> Self {
+        Watch(Box::new(look))
+    }
+
+    fn look(&self, batch: &Batch) {
+        (self.0)(batch);
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// How long to insist.
@@ -25,12 +46,21 @@ impl Door {
             let cycles = u128::from(cycles_per_second()) * retry.delay.as_nanos() / 1_000_000_000;
             Patience { times: retry.times, cycles: cycles as u64 }
         };
-        Door { outlet: Outlet::new(queue), retry: retry.map(patience) }
+        Door { outlet: Outlet::new(queue), watch: None, retry: retry.map(patience) }
+    }
+
+    /// Has somebody look at packets as they leave.
+    pub(super) fn watched(mut self, watch: Option<Watch>) -> Self {
+        self.watch = watch;
+        self
     }
 
     /// Sends a whole batch.
     #[inline]
     pub(super) fn send(&mut self, batch: &mut Batch) {
+        if let Some(watch) = &self.watch {
+            watch.look(batch);
+        }
         self.outlet.push_all(batch);
         if self.retry.is_some() && self.outlet.waiting() > 0 {
             self.insist();

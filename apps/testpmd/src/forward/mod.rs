@@ -39,6 +39,7 @@ mod tx_only;
 
 pub use config::{Checksum, Config, Datagram, NoisyConfig, NoisyMode, Retry, Split, Where};
 pub use counters::{BadChecksums, PortCounters};
+pub use door::Watch;
 
 use door::Door;
 use iogate::port::{RxQueue, TxQueue};
@@ -291,12 +292,14 @@ pub struct Stream {
     pub pool: MbufPool,
     /// Number of the worker that runs it, which tells its flows from those of others.
     pub worker: u8,
+    /// Who looks at packets as they leave.
+    pub watch: Option<Watch>,
 }
 
 impl Stream {
     fn door(&mut self, config: &Config) -> Result<Door, Refused> {
         let queue = self.tx.take().ok_or(Refused::NoQueue { kind: "TX" })?;
-        Ok(Door::new(queue, config.retry))
+        Ok(Door::new(queue, config.retry).watched(self.watch.take()))
     }
 
     fn behind<S: Stage + 'static>(&mut self, stage: S, config: &Config) -> Result<Box<dyn Stage>, Refused> {
@@ -348,7 +351,7 @@ mod tests {
         assert!(Mode::available().any(|mode| mode == Mode::Io));
         for (mode, kind) in [(Mode::Io, "RX"), (Mode::RxOnly, "RX"), (Mode::TxOnly, "TX"), (Mode::FlowGen, "RX")] {
             let pool = iogate::testkit::pool("nothing", 64);
-            let stream = Stream { rx: None, tx: None, mac: OURS, peer: PEER, pool, worker: 0 };
+            let stream = Stream { rx: None, tx: None, mac: OURS, peer: PEER, pool, worker: 0, watch: None };
             assert_eq!(mode.build(&config(), stream).err(), Some(Refused::NoQueue { kind }), "{mode}");
         }
     }
@@ -372,7 +375,15 @@ mod tests {
         let port = iogate::testkit::FakePort::with_pool("unused", &pool);
         for mode in [Mode::TxOnly, Mode::RxOnly] {
             let (rx, tx) = (port.port.rx(0).unwrap(), port.port.tx(0).unwrap());
-            let stream = Stream { rx: Some(rx), tx: Some(tx), mac: OURS, peer: PEER, pool: pool.clone(), worker: 0 };
+            let stream = Stream {
+                rx: Some(rx),
+                tx: Some(tx),
+                mac: OURS,
+                peer: PEER,
+                pool: pool.clone(),
+                worker: 0,
+                watch: None,
+            };
             let built = mode.build(&config(), stream).unwrap();
             assert_eq!(
                 (port.port.rx(0).is_ok(), port.port.tx(0).is_ok()),

@@ -89,7 +89,7 @@ fn what_packets_say_never_stands_behind_the_prompt() {
         .collect();
     iogate::testkit::write_pcap(&file, &frames).unwrap();
     let device = format!("net_pcap0,rx_pcap={},tx_pcap={}", file.display(), folder.path().join("out.pcap").display());
-    let mut session = Session::ready(&[&device], &["--forward-mode=rxonly"]);
+    let mut session = Session::ready(&[&device], &[]);
     assert_eq!(session.run("set verbose 1"), "Change verbose level from 0 to 1\n");
     let started = session.run("start");
     assert_eq!(session.within(Duration::from_millis(500)), "", "nothing behind the prompt");
@@ -104,6 +104,11 @@ fn what_packets_say_never_stands_behind_the_prompt() {
         )
     );
     assert!(answer.contains("\n  ol_flags: RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN "), "{answer}");
+    session.run("stop");
+    session.run("set verbose 2");
+    let mut answer = session.run("start tx_first 1");
+    answer += &session.run("stop");
+    assert!(answer.contains("port 0/queue 0: sent 32 packets\n  src="), "{answer}");
     session.quit();
 }
 
