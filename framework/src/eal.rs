@@ -275,10 +275,15 @@ impl EalBuilder {
     /// Starts EAL.
     ///
     /// # Errors
-    /// [`Error::Version`] for another libdpdk than the one built against, [`Error::AlreadyStarted`],
-    /// or [`Error::Eal`] when `rte_eal_init` fails.
+    /// [`Error::Version`] for another libdpdk than the one built against, [`Error::Memory`] for more
+    /// memory than the machine has, [`Error::AlreadyStarted`], or [`Error::Eal`] when `rte_eal_init`
+    /// fails.
     pub fn start(self) -> Result<Eal> {
         check_version()?;
+        let most_mb = physical_mib();
+        if self.memory_mb > most_mb {
+            return Err(Error::Memory { wanted_mb: self.memory_mb, most_mb });
+        }
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(Error::AlreadyStarted);
         }
@@ -371,6 +376,14 @@ fn silence_xdp() {
             libc::dlclose(handle);
         }
     }
+}
+
+/// The machine's memory, MiB; no limit where it cannot be read.
+fn physical_mib() -> u32 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default();
+    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(u64::MAX);
+    u32::try_from(kib / 1024).unwrap_or(u32::MAX)
 }
 
 /// Free huge pages of all sizes, MiB.

@@ -25,6 +25,14 @@ pub enum Error {
     /// EAL starts once in the life of a process, also when it was stopped in between.
     #[error("EAL was started in this process already: keep one `Eal` and clone the handle")]
     AlreadyStarted,
+    /// More memory was asked for than there is, which EAL would take long to find out.
+    #[error("{wanted_mb} MiB of memory asked for, and the machine has {most_mb}: ask for less")]
+    Memory {
+        /// Memory asked for, MiB.
+        wanted_mb: u32,
+        /// Memory of the machine, MiB.
+        most_mb: u32,
+    },
     /// `rte_eal_init` failed.
     #[error("EAL did not start ({cause}) with the arguments `{arguments}`: its own message stands above")]
     Eal {

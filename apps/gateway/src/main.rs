@@ -195,7 +195,7 @@ fn run(config: Config) -> Result<ExitCode> {
         "{name}: stopped: received {} + generated {} = sent {} + dropped {}; {} of {buffers} buffers are home\n",
         totals.received,
         totals.generated,
-        totals.sent,
+        totals.sent_by_ports(),
         totals.dropped,
         buffers - missing
     ))?;

@@ -61,10 +61,8 @@ impl PoolBuilder {
             return Err(self.explain(Errno(libc::ENOMEM)));
         }
         // SAFETY: the name is a C string that DPDK copies; the other arguments are numbers it checks.
-        let raw = unsafe {
-            let packed = u8::from(!self.eal.huge_pages());
-            dpdk_sys::shim_pool_create(unique.as_ptr(), self.buffers, cache, self.data_room, SOCKET_ANY, packed)
-        };
+        let raw =
+            unsafe { dpdk_sys::shim_pool_create(unique.as_ptr(), self.buffers, cache, self.data_room, SOCKET_ANY) };
         match NonNull::new(raw) {
             Some(raw) => {
                 let inner = Inner { raw, name: self.name, lost: AtomicU32::new(0), eal: self.eal };

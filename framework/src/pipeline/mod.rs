@@ -4,8 +4,8 @@
 //! stage is a stage too. Metadata of a type of the application's choice travels beside each packet.
 //!
 //! A packet leaves by exactly one door: a port ([`Outlet`]), a consumer ([`Context::consume`]), or a
-//! drop with exactly one [`DropReason`] ([`Context::drop`]). So received + generated = sent +
-//! consumed + dropped + pending, which [`Totals::balanced`] tells.
+//! drop with exactly one [`DropReason`] ([`Context::drop`]). So received + generated + relayed =
+//! sent + consumed + dropped + pending, which [`Totals::balanced`] tells.
 //!
 //! ```
 //! # fn main() -> anyhow::Result<()> {
@@ -126,7 +126,9 @@ pub struct Totals {
     pub received: u64,
     /// Made by stages: copies, replies, traffic.
     pub generated: u64,
-    /// Taken by ports.
+    /// Taken over from other workers, which counted them as sent.
+    pub relayed: u64,
+    /// Taken by ports, or by the worker that sends to a port.
     pub sent: u64,
     /// Kept or used up by stages.
     pub consumed: u64,
@@ -139,7 +141,12 @@ pub struct Totals {
 impl Totals {
     /// Whether every packet is accounted for.
     pub fn balanced(&self) -> bool {
-        self.received + self.generated == self.sent + self.consumed + self.dropped + self.pending
+        self.received + self.generated + self.relayed == self.sent + self.consumed + self.dropped + self.pending
+    }
+
+    /// Packets that ports took: those that one worker handed to another count once.
+    pub fn sent_by_ports(&self) -> u64 {
+        self.sent.saturating_sub(self.relayed)
     }
 
     /// Sums of both.
@@ -147,6 +154,7 @@ impl Totals {
         Totals {
             received: self.received + other.received,
             generated: self.generated + other.generated,
+            relayed: self.relayed + other.relayed,
             sent: self.sent + other.sent,
             consumed: self.consumed + other.consumed,
             dropped: self.dropped + other.dropped,

@@ -227,7 +227,7 @@ impl Known {
             totals.dropped += source.drops().total();
         }
         for outlet in &lock(&self.description).outlets {
-            totals.received += outlet.relayed();
+            totals.relayed += outlet.relayed();
             totals.sent += outlet.sent();
             totals.dropped += outlet.drops().total();
             totals.pending += outlet.pending();

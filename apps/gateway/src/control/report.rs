@@ -444,7 +444,7 @@ fn runtime(state: &State) -> Rows {
         totals: TotalsRow {
             received: totals.received,
             generated: totals.generated,
-            sent: totals.sent,
+            sent: totals.sent_by_ports(),
             dropped: totals.dropped,
             pending: totals.pending,
         },

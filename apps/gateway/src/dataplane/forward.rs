@@ -42,7 +42,7 @@ impl Path {
             return self.lose(meta, len, cx);
         };
         self.count_sent(meta, len);
-        self.counters.count(number, meta.class, Direction::ToServer, len);
+        self.counters.count(number, meta.class, Direction::ToServer, packet.len());
         self.outlets[outlet].push(packet);
     }
 
@@ -64,8 +64,9 @@ impl Path {
         self.outlets[outlet].push(packet);
     }
 
-    /// To every station of the network but the sender, and from a server also to the uplink. Those
-    /// that see the frame with the same tag share one buffer; each further tag takes a copy.
+    /// To every station of the network but the sender, and from a server also to the uplink: one frame
+    /// for each link and tag, however many adapters are there. Frames with the same tag share one
+    /// buffer; each further tag takes a copy.
     #[cold]
     fn replicate(&mut self, packet: Mbuf, meta: &Meta, cx: &mut Context) {
         let from_server = meta.attachment != NO_ATTACHMENT;
@@ -80,7 +81,8 @@ impl Path {
             .map(|number| (*number, tables.attachment(*number)))
             .filter(|(number, to)| *number != meta.attachment && to.up && wrong_protocol(meta, to).is_none())
             .peekable();
-        let mut unserved = receivers.clone().count() + usize::from(to_uplink.is_some());
+        let mut unserved =
+            runs(receivers.clone().map(|(_, to)| (to.vlan, to.outlet))) + usize::from(to_uplink.is_some());
         if unserved == 0 {
             return self.refuse(packet, meta, if from_server { drop::NO_UPLINK } else { drop::NO_RECEIVER }, cx);
         }
@@ -91,18 +93,22 @@ impl Path {
         cx.generated(unserved as u64 - 1);
         let mut packet = Some(packet);
         while unserved > 0 {
-            // Members with the same tag stand next to each other; the uplink joins those with its own.
+            // Members with the same tag stand next to each other, among them those on the same link; the
+            // uplink joins those with its own tag.
             let vlan = receivers.peek().map_or(network.vlan, |(_, to)| to.vlan);
             let uplink = to_uplink.take_if(|_| vlan == network.vlan);
-            let alike = receivers.clone().take_while(|(_, to)| to.vlan == vlan).count();
-            let served = alike + usize::from(uplink.is_some());
+            let alike = receivers.clone().take_while(|(_, to)| to.vlan == vlan);
+            let served = runs(alike.clone().map(|(_, to)| to.outlet)) + usize::from(uplink.is_some());
+            let alike = alike.count();
             unserved -= served;
             let form = if unserved == 0 { packet.take() } else { packet.as_ref().and_then(Mbuf::copy) };
             let form = form.ok_or(DropReason::NO_BUFFER);
             let form = form.and_then(|form| tag::set(form, vlan, pcp).ok_or(drop::NO_ROOM)).map(Mbuf::share);
+            let mut served_link = None;
             for (number, to) in receivers.by_ref().take(alike) {
-                if let Ok(form) = &form {
-                    counters.count(number, meta.class, Direction::ToServer, len);
+                let Ok(form) = &form else { continue };
+                counters.count(number, meta.class, Direction::ToServer, form.len());
+                if served_link.replace(to.outlet) != Some(to.outlet) {
                     outlets[usize::from(to.outlet)].push_shared(form.clone());
                 }
             }
@@ -143,4 +149,10 @@ impl Path {
     fn outlet_of_uplink(&self, uplink: u16) -> usize {
         self.tables.links + usize::from(uplink)
     }
+}
+
+/// How many runs of equal items there are.
+fn runs<T: PartialEq + Copy>(items: impl Iterator<Item = T>) -> usize {
+    let mut last = None;
+    items.filter(|item| last.replace(*item) != Some(*item)).count()
 }

@@ -58,7 +58,8 @@ pub struct Network {
     pub payload: u16,
     /// The uplinks it may use, the preferred one first.
     pub uplinks: Vec<UplinkId>,
-    /// Its attachments, those with the same tag on the link next to each other.
+    /// Its attachments, those with the same tag next to each other, and among them those on the same
+    /// link.
     pub members: Vec<u32>,
 }
 
@@ -129,7 +130,7 @@ impl Tables {
             let mut members: Vec<u32> = (0..attachments.len() as u32)
                 .filter(|at| usize::from(attachments[*at as usize].network) == index)
                 .collect();
-            members.sort_by_key(|at| attachments[*at as usize].vlan);
+            members.sort_by_key(|at| (attachments[*at as usize].vlan, attachments[*at as usize].outlet));
             let vlan = network.vlan.map_or(UNTAGGED, |vlan| vlan.get());
             let tags = members.iter().map(|at| attachments[*at as usize].vlan).chain([vlan]);
             let tag_len = if tags.max() == Some(UNTAGGED) { 0 } else { TAG_LEN };
