@@ -6,7 +6,8 @@
 //! batch to completion; in its loop there is no lock, allocation, system call or log.
 //!
 //! Modules depend downwards only: [`worker`] on [`pipeline`], [`pipeline`] on [`port`], [`port`]
-//! on [`memory`], [`memory`] on [`eal`]. [`packet`] and [`telemetry`] stand on nothing.
+//! on [`memory`], [`memory`] on [`eal`], which names the others only to begin their builders.
+//! [`packet`] stands on nothing, and [`telemetry`] on the time-stamp counter alone.
 
 // Unsafe code stands in the modules that call DPDK, and in no other.
 #[allow(unsafe_code)]
