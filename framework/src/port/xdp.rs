@@ -12,13 +12,14 @@ use super::losses::{self, Losses};
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
 use libc::{c_int, c_void, off_t};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::os::fd::RawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The driver of AF_XDP ports.
 pub(super) const DRIVER: &str = "net_af_xdp";
@@ -29,19 +30,42 @@ pub(super) const DRIVER: &str = "net_af_xdp";
 /// It is a listening socket by name, which ends with the process and is one of the network namespace,
 /// as the interface is.
 #[derive(Debug)]
-pub(super) struct Claim(#[allow(dead_code, reason = "held, not used")] UnixListener);
+pub(super) struct Claim {
+    interface: String,
+    _listener: UnixListener,
+}
+
+/// When this process last let go of an interface, by its name.
+static LEFT: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+
+/// The kernel frees a queue some time after its last socket is closed, in the background. A driver that
+/// comes too early is refused, and loses the buffers that it had taken for it.
+const SETTLES_IN: Duration = Duration::from_secs(1);
 
 impl Claim {
     pub(super) fn new(spec: &PortSpec) -> Result<Claim> {
-        let address = SocketAddr::from_abstract_name(format!("iogate/af_xdp/{}", spec.target()));
-        match address.and_then(|address| UnixListener::bind_addr(&address)) {
-            Ok(listener) => Ok(Claim(listener)),
+        let interface = spec.target().to_owned();
+        let address = SocketAddr::from_abstract_name(format!("iogate/af_xdp/{interface}"));
+        let listener = match address.and_then(|address| UnixListener::bind_addr(&address)) {
+            Ok(listener) => listener,
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let what = format!("another process has {} on AF_XDP", spec.target());
-                Err(Error::port_refused(spec, what, "stop that one first"))
+                let what = format!("another port or process has {interface} on AF_XDP");
+                return Err(Error::port_refused(spec, what, "close that one first"));
             }
-            Err(error) => Err(Error::port_refused(spec, format!("cannot claim the interface: {error}"), "")),
+            Err(error) => return Err(Error::port_refused(spec, format!("cannot claim the interface: {error}"), "")),
+        };
+        let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner).remove(&interface);
+        if let Some(rest) = left.and_then(|left| SETTLES_IN.checked_sub(left.elapsed())) {
+            std::thread::sleep(rest);
         }
+        Ok(Claim { interface, _listener: listener })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        left.insert(std::mem::take(&mut self.interface), Instant::now());
     }
 }
 
