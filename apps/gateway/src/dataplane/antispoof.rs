@@ -40,11 +40,12 @@ impl Attachment {
         self.ips.is_empty() || self.ips.contains(&address.into())
     }
 
-    /// As [`may_use`](Self::may_use); besides, every interface has a link-local address, which lists
-    /// seldom name.
+    /// As [`may_use`](Self::may_use); besides, every interface has a link-local address, which may be
+    /// any unless the list names one.
     #[inline]
     fn may_claim(&self, address: Ipv6Addr) -> bool {
-        address.is_unicast_link_local() || self.may_use(address)
+        let named = || self.ips.iter().any(|ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()));
+        self.may_use(address) || (address.is_unicast_link_local() && !named())
     }
 }
 
@@ -78,16 +79,17 @@ fn ipv6(bytes: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
 }
 
 /// Neighbour discovery (RFC 4861): every link-layer address in it must be the adapter's, and so must
-/// the address that an advertisement is about. Discovery is never in fragments (RFC 6980).
+/// its source, or the address that an advertisement is about. Discovery is never in fragments (RFC
+/// 6980).
 fn neighbour(bytes: &[u8], honest_source: bool, meta: &Meta, owner: &Attachment) -> Option<DropReason> {
     let Ok((icmp, _)) = Icmpv6::parse_front(bytes) else { return Some(drop::MALFORMED) };
     let own = |mac: MacAddr| mac == owner.mac;
     let honest = match icmp.kind() {
         Icmpv6Type::ROUTER_SOLICITATION => {
-            RouterSolicitation::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
+            RouterSolicitation::parse_front(bytes).ok().map(|(_, rest)| honest_source && addresses(rest, own))
         }
         Icmpv6Type::ROUTER_ADVERTISEMENT => {
-            RouterAdvertisement::parse_front(bytes).ok().map(|(_, rest)| addresses(rest, own))
+            RouterAdvertisement::parse_front(bytes).ok().map(|(_, rest)| honest_source && addresses(rest, own))
         }
         Icmpv6Type::NEIGHBOR_SOLICITATION => {
             NeighborSolicitation::parse_front(bytes).ok().map(|(_, rest)| honest_source && addresses(rest, own))
@@ -96,7 +98,7 @@ fn neighbour(bytes: &[u8], honest_source: bool, meta: &Meta, owner: &Attachment)
             .ok()
             .map(|(advertisement, rest)| owner.may_claim(advertisement.target()) && addresses(rest, own)),
         // A redirect names another station's address, as it must.
-        Icmpv6Type::REDIRECT => Redirect::parse_front(bytes).ok().map(|_| true),
+        Icmpv6Type::REDIRECT => Redirect::parse_front(bytes).ok().map(|_| honest_source),
         _ => return None,
     };
     match honest {

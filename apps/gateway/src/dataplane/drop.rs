@@ -38,7 +38,7 @@ reasons! {
     LINK_LOCAL = 2, "link-local";
     /// PAUSE or PFC, which ends at a port.
     MAC_CONTROL = 3, "mac-control";
-    /// A VLAN tag inside the one that tells where the frame belongs, or a service tag.
+    /// A VLAN tag inside the one that tells where the frame belongs, or a tag of another kind.
     NESTED_TAG = 4, "nested-tag";
     /// The tag belongs to nothing on this link or uplink.
     UNKNOWN_VLAN = 5, "unknown-vlan";
@@ -76,4 +76,6 @@ reasons! {
     NO_RECEIVER = 21, "no-receiver";
     /// Its buffer had no headroom for the tag that it needs.
     NO_ROOM = 22, "no-headroom";
+    /// Its ethertype stands behind an LLC header (SNAP), which would hide what it carries.
+    SNAP = 23, "snap";
 }

@@ -90,11 +90,25 @@ impl Meta {
                 (self.payload, self.plain) = (Payload::Arp, false);
                 classifier.ether_type(kind)
             }
-            _ => classifier.ether_type(kind),
+            _ => {
+                self.nothing_hidden(kind, behind)?;
+                classifier.ether_type(kind)
+            }
         };
         self.protocol = verdict.protocol();
         (self.class, self.unclaimed) = classifier.class_of(verdict);
         Ok(())
+    }
+
+    /// Stations and switches there are that look behind more kinds of tag than the standard has, and
+    /// behind LLC: what they would see there is not looked at here.
+    fn nothing_hidden(&self, kind: EtherType, behind: &[u8]) -> Result<(), DropReason> {
+        const VENDORS_TAGS: [EtherType; 3] = [EtherType(0x9100), EtherType(0x9200), EtherType(0x9300)];
+        const SNAP: [u8; 3] = [0xaa, 0xaa, 3];
+        if VENDORS_TAGS.contains(&kind) {
+            return Err(drop::NESTED_TAG);
+        }
+        if kind.is_length() && behind.starts_with(&SNAP) { Err(drop::SNAP) } else { Ok(()) }
     }
 
     #[inline]

@@ -150,6 +150,23 @@ fn solicitations_are_checked_without_the_check_of_ip() {
     let solicit = |src| nd(src).header::<NeighborSolicitation>(|ns| ns.set_target(OTHER6));
     goes(&mut gw, solicit(OWN6), 6);
     gw.refuses("eth-hv3", solicit(OTHER6).build(), drop::SPOOFED_ND);
+    // A router learns from a solicitation, too, and hosts from an advertisement and a redirect.
+    let routers = |src| nd(src).header::<RouterSolicitation>(|_| ()).payload(link_layer(1, SAFE));
+    goes(&mut gw, routers(OWN6), 6);
+    gw.refuses("eth-hv3", routers(OTHER6).build(), drop::SPOOFED_ND);
+    let router = |src| nd(src).header::<RouterAdvertisement>(|_| ()).payload(link_layer(1, SAFE));
+    gw.refuses("eth-hv3", router(OTHER6).build(), drop::SPOOFED_ND);
+    gw.refuses("eth-hv3", nd(OTHER6).header::<Redirect>(|_| ()).build(), drop::SPOOFED_ND);
+}
+
+#[test]
+fn a_list_that_names_a_link_local_address_allows_no_other() {
+    let mut gw = Gateway::new(&changed("\"fd00::33\"]", "\"fd00::33\", \"fe80::33\"]"));
+    let advertise = |target| nd(LOCAL6).header::<NeighborAdvertisement>(move |na| na.set_target(target));
+    let other = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    goes(&mut gw, advertise(LOCAL6), 6);
+    gw.refuses("eth-hv3", advertise(other).build(), drop::SPOOFED_ND);
+    gw.refuses("eth-hv3", nd(other).header::<RouterAdvertisement>(|_| ()).build(), drop::SPOOFED_IP);
 }
 
 #[test]

@@ -73,6 +73,28 @@ fn tags_are_not_nested() {
 }
 
 #[test]
+fn nothing_hides_behind_llc_or_a_vendors_tag() {
+    let mut gw = house();
+    let iscsi = Frame::ethernet(mac(0x11), LAN).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).iscsi().build();
+    let mut snap = iscsi[..12].to_vec();
+    snap.extend(((iscsi.len() - 14 + 8) as u16).to_be_bytes());
+    snap.extend([0xaa, 0xaa, 3, 0, 0, 0]);
+    snap.extend(&iscsi[12..]);
+    gw.refuses("eth-srv1", snap.clone(), drop::SNAP);
+    // Other LLC is what it says.
+    snap[14..17].copy_from_slice(&[0x42, 0x42, 3]);
+    gw.send("eth-srv1", snap);
+    assert_eq!(gw.received("net-a").len(), 1);
+    for kind in [0x9100_u16, 0x9200, 0x9300] {
+        let mut tagged = iscsi[..12].to_vec();
+        tagged.extend(kind.to_be_bytes());
+        tagged.extend([0, 7]);
+        tagged.extend(&iscsi[12..]);
+        gw.refuses("eth-srv1", tagged, drop::NESTED_TAG);
+    }
+}
+
+#[test]
 fn a_source_is_one_station() {
     let mut gw = house();
     let bad =

@@ -44,6 +44,11 @@ fn cases() -> Vec<(DropReason, &'static str, Vec<u8>)> {
         (drop::NO_UPLINK, "eth-srv2", from(mac(0x21), SAN).vlan(301).fcoe(1, 2, &[0; 32]).build()),
         (drop::TOO_BIG, "eth-srv1", from(mac(0x11), LAN).payload(vec![0; 1505]).build()),
         (drop::TO_ITSELF, "eth-srv1", from(mac(0x11), mac(0x11)).build()),
+        (
+            drop::SNAP,
+            "eth-srv1",
+            from(mac(0x11), LAN).ether_type(EtherType(64)).payload([0xaa, 0xaa, 3, 0, 0, 0, 8, 6]).build(),
+        ),
         (drop::NO_RECEIVER, "san-b", from(SAN, MacAddr::BROADCAST).arp_request([1; 4], [2; 4]).build()),
     ]
 }

@@ -4,7 +4,9 @@ use std::net::Ipv6Addr;
 
 use crate::judge::TRACE;
 use iogate::packet::arp::Operation;
-use iogate::packet::ndp::{NeighborAdvertisement, NeighborSolicitation, RouterAdvertisement};
+use iogate::packet::ndp::{
+    NeighborAdvertisement, NeighborSolicitation, Redirect, RouterAdvertisement, RouterSolicitation,
+};
 use iogate::packet::{EtherType, IpProtocol, MacAddr, Pause, Pfc, fip};
 use iogate::testkit::{Frame, mac};
 use iogate_gateway::config::Config;
@@ -192,6 +194,9 @@ fn bodies() -> Vec<Vec<u8>> {
         nd().header::<NeighborSolicitation>(|ns| ns.set_target(own6)),
         nd().header::<NeighborAdvertisement>(|na| na.set_target([9; 16].into())),
         nd().header::<RouterAdvertisement>(|_| ()),
+        nd().header::<RouterSolicitation>(|_| ()),
+        nd().header::<Redirect>(|_| ()),
+        frame().ipv6([9; 16], [0xfe; 16]).protocol(IpProtocol::ICMPV6).header::<RouterSolicitation>(|_| ()),
         frame()
             .ipv6([0; 16], [0xff; 16])
             .header::<NeighborSolicitation>(|ns| ns.set_target(own6))
@@ -213,8 +218,14 @@ fn bodies() -> Vec<Vec<u8>> {
         frames.extend([ip.clone().iscsi(), ip.clone().nvme_tcp(), ip.clone().nfs(), ip.clone().smb(), ip.ceph()]);
     }
     let mut bodies: Vec<_> = frames.into_iter().map(|frame| frame.build().split_off(12)).collect();
-    // Fragments of some, and extension headers before others.
+    // Fragments of some, extension headers before others, and some behind LLC or another kind of tag.
     for at in 0..bodies.len() {
+        if at % 4 == 0 {
+            let snap = [0xaa, 0xaa, 3, 0, 0, 0];
+            let len = (bodies[at].len() + snap.len()).min(1500) as u16;
+            bodies.push([len.to_be_bytes().as_slice(), &snap, &bodies[at]].concat());
+            bodies.push([[0x91, 0, 0, 7].as_slice(), &bodies[at]].concat());
+        }
         match bodies[at][..2] {
             [0x08, 0x00] => {
                 for field in [0x2000_u16, 0x2008, 0x0008] {

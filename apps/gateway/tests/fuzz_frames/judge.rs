@@ -115,21 +115,9 @@ fn nature(seen: &Seen<'_>) -> Option<Nature> {
             (first >> 4 == 4 && header >= 20 && header <= total && total <= body.len()).then_some(())?;
             (*body.get(9)?, &body[header..total], word(body, 6)? & 0x1fff != 0)
         }
-        0x86dd => {
-            let total = 40 + usize::from(word(body, 4)?);
-            (body[0] >> 4 == 6 && total <= body.len()).then_some(())?;
-            let (mut next, mut rest, mut later) = (body[6], &body[40..total], false);
-            while !later && [0, 43, 44, 51, 60, 135, 139, 140].contains(&next) {
-                let len = match next {
-                    44 => 8,
-                    51 => (usize::from(*rest.get(1)?) + 2) * 4,
-                    _ => (usize::from(*rest.get(1)?) + 1) * 8,
-                };
-                later = next == 44 && word(rest, 2)? & 0xfff8 != 0;
-                (next, rest) = (rest[0], rest.get(len..)?);
-            }
-            (next, rest, later)
-        }
+        0x86dd => upper6(body)?,
+        0x9100 | 0x9200 | 0x9300 => return None,
+        0..=1500 if body.starts_with(&[0xaa, 0xaa, 3]) => return None,
         _ => return plain(6, None),
     };
     let mut found: Vec<(usize, Option<Protocol>)> = Vec::new();
@@ -150,6 +138,23 @@ fn nature(seen: &Seen<'_>) -> Option<Nature> {
     }
     let class = found.iter().map(|(class, _)| *class).min().unwrap_or(6);
     Some(Nature { class, protocol: found.iter().filter_map(|(_, protocol)| *protocol).min(), later_piece })
+}
+
+/// What an IPv6 packet carries: protocol, bytes, and whether it is a later piece of something.
+fn upper6(body: &[u8]) -> Option<(u8, &[u8], bool)> {
+    let total = 40 + usize::from(word(body, 4)?);
+    (body[0] >> 4 == 6 && total <= body.len()).then_some(())?;
+    let (mut next, mut rest, mut later) = (body[6], &body[40..total], false);
+    while !later && [0, 43, 44, 51, 60, 135, 139, 140].contains(&next) {
+        let len = match next {
+            44 => 8,
+            51 => (usize::from(*rest.get(1)?) + 2) * 4,
+            _ => (usize::from(*rest.get(1)?) + 1) * 8,
+        };
+        later = next == 44 && word(rest, 2)? & 0xfff8 != 0;
+        (next, rest) = (rest[0], rest.get(len..)?);
+    }
+    Some((next, rest, later))
 }
 
 /// The frame without its tag, if it has one.
@@ -308,7 +313,7 @@ fn number(frame: &[u8]) -> Option<u32> {
     rest.ends_with(&TRACE).then_some(u32::from_be_bytes(*number))
 }
 
-/// Whether the sender addresses of ARP and IP are the adapter's.
+/// Whether the sender addresses of ARP, neighbour discovery and IP are the adapter's.
 fn honest(adapter: &Adapter, seen: &Seen<'_>) -> bool {
     let own = |address: IpAddr| adapter.ips.is_empty() || address.is_unspecified() || adapter.ips.contains(&address);
     let four = |at: usize| seen.body.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
@@ -318,10 +323,38 @@ fn honest(adapter: &Adapter, seen: &Seen<'_>) -> bool {
                 && four(14).is_some_and(|ip| own(Ipv4Addr::from(ip).into()))
         }
         0x0800 if adapter.antispoof.ip => four(12).is_some_and(|ip| own(Ipv4Addr::from(ip).into())),
-        0x86dd if adapter.antispoof.ip => {
-            let source = seen.body.get(8..24).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-            source.map(Ipv6Addr::from).is_some_and(|ip| ip.is_unicast_link_local() || own(ip.into()))
+        0x86dd => {
+            let address = |bytes: &[u8], at: usize| {
+                let bytes = bytes.get(at..at + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+                bytes.map(Ipv6Addr::from).is_some_and(|ip| ip.is_unicast_link_local() || own(ip.into()))
+            };
+            let source = address(seen.body, 8);
+            let discovery = match upper6(seen.body) {
+                Some((58, message, false)) if adapter.antispoof.nd => match message.first() {
+                    Some(133) => source && options_are(message.get(8..), adapter),
+                    Some(134) => source && options_are(message.get(16..), adapter),
+                    Some(135) => source && options_are(message.get(24..), adapter),
+                    Some(136) => address(message, 8) && options_are(message.get(24..), adapter),
+                    Some(137) => source,
+                    _ => true,
+                },
+                _ => true,
+            };
+            discovery && (source || !adapter.antispoof.ip)
         }
         _ => true,
     }
+}
+
+/// Whether the link-layer addresses among the options of neighbour discovery are the adapter's.
+fn options_are(options: Option<&[u8]>, adapter: &Adapter) -> bool {
+    let Some(mut rest) = options else { return false };
+    while let [kind, units, ..] = *rest {
+        let len = usize::from(units) * 8;
+        if len == 0 || len > rest.len() || ([1, 2].contains(&kind) && rest[2..len] != adapter.mac.octets()) {
+            return false;
+        }
+        rest = &rest[len..];
+    }
+    rest.is_empty()
 }
