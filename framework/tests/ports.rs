@@ -3,7 +3,7 @@
 //! Each test with a kernel interface or a socket runs in a process and a network namespace of its own.
 
 use iogate::memory::Batch;
-use iogate::port::{MAX_QUEUES, Port};
+use iogate::port::{Device, MAX_QUEUES, Port};
 use iogate::prelude::*;
 use iogate::testkit::{
     Complete, FakePort, Frame, eal, in_namespace, mac, pool, read_pcap, sh, skip, warnings, write_pcap,
@@ -167,6 +167,36 @@ fn a_queue_has_one_owner_at_a_time() {
     assert_eq!(error, "port null: there is no TX queue 1; it has 1: ask for more with queues()");
     drop(rx);
     assert!(port.rx(0).is_ok() && port.rx(u16::MAX).is_err());
+}
+
+#[test]
+fn queues_that_are_not_there_are_not_looked_at() {
+    let pool = pool("absent", 1024);
+    let _complete = Complete::new(&pool);
+    let (attached, _other) = eal().port_pair("absent", 64).unwrap();
+    let port = attached.pool(&pool).start().unwrap();
+    let refused = |device: &Device, queue: u16| {
+        let errors = [
+            device.rx_waiting(queue).map(drop),
+            device.rx_descriptor(queue, 0).map(drop),
+            device.tx_descriptor(queue, 0).map(drop),
+            device.rx_queue_info(queue).map(drop),
+            device.tx_queue_info(queue).map(drop),
+        ];
+        errors.into_iter().for_each(|asked| drop(asked.expect_err("no such queue")));
+    };
+    for queue in [1, 63, 64, 1023, 1024, 5000, u16::MAX] {
+        refused(&port, queue);
+        let error = port.rx_waiting(queue).unwrap_err().to_string();
+        assert_eq!(error, format!("port ring: there is no RX queue {queue}; it has 1"));
+    }
+    let device = port.stop().map_err(|(_, error)| error).unwrap();
+    // Not every driver can, but all of them have no queues afterwards as far as we know.
+    drop(device.reset());
+    refused(&device, 1024);
+    assert!(
+        device.rx_waiting(0).is_err() && device.rx_descriptor(0, 0).is_err() && device.tx_descriptor(0, 0).is_err()
+    );
 }
 
 #[test]

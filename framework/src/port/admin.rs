@@ -8,6 +8,8 @@ use super::{Device, Port};
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
 use crate::packet::MacAddr;
+use std::collections::BTreeSet;
+use std::sync::MutexGuard;
 
 /// A queue as its driver set it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,14 +259,16 @@ impl Device {
 
     /// Packets that wait in an RX queue.
     pub fn rx_waiting(&self, queue: u16) -> Result<u32> {
-        // SAFETY: the port is open, and the call checks the queue.
+        let _set_up = self.hold_rx_queue(queue)?;
+        // SAFETY: the port is open and the queue set up.
         let result = unsafe { dpdk_sys::shim_rx_used(self.id(), queue) };
         u32::try_from(result).map_err(|_| Error::port_failed(self.spec(), "cannot count what waits", result))
     }
 
     /// Where an RX descriptor, counted from the next one to be received, is on its way.
     pub fn rx_descriptor(&self, queue: u16, descriptor: u16) -> Result<DescriptorState> {
-        // SAFETY: the port is open, and the call checks queue and descriptor.
+        let _set_up = self.hold_rx_queue(queue)?;
+        // SAFETY: the port is open and the queue set up; the driver checks the descriptor.
         match unsafe { dpdk_sys::shim_rx_descriptor(self.id(), queue, descriptor) } {
             0 => Ok(DescriptorState::Busy),
             1 => Ok(DescriptorState::Done),
@@ -275,13 +279,48 @@ impl Device {
 
     /// Where a TX descriptor, counted from the next one to be sent, is on its way.
     pub fn tx_descriptor(&self, queue: u16, descriptor: u16) -> Result<DescriptorState> {
-        // SAFETY: the port is open, and the call checks queue and descriptor.
+        let _set_up = self.hold_tx_queue(queue)?;
+        // SAFETY: the port is open and the queue set up; the driver checks the descriptor.
         match unsafe { dpdk_sys::shim_tx_descriptor(self.id(), queue, descriptor) } {
             0 => Ok(DescriptorState::Busy),
             1 => Ok(DescriptorState::Done),
             2 => Ok(DescriptorState::Unavailable),
             code => Err(Error::port_failed(self.spec(), "cannot look at the descriptor", code)),
         }
+    }
+
+    /// For calls that trust the number of an RX queue: checks that it is set up, and keeps it so while
+    /// the guard lives.
+    fn hold_rx_queue(&self, queue: u16) -> Result<MutexGuard<'static, BTreeSet<u16>>> {
+        let mut raw = dpdk_sys::shim_queue::default();
+        // SAFETY: the port is open, and the call checks the queue and fills the structure.
+        let ask = || unsafe { dpdk_sys::shim_rx_queue_get(self.id(), queue, &mut raw) };
+        self.hold_queue("RX", queue, self.configured_queues().0, ask)
+    }
+
+    /// As [`hold_rx_queue`](Device::hold_rx_queue), for a TX queue.
+    fn hold_tx_queue(&self, queue: u16) -> Result<MutexGuard<'static, BTreeSet<u16>>> {
+        let mut raw = dpdk_sys::shim_queue::default();
+        // SAFETY: the port is open, and the call checks the queue and fills the structure.
+        let ask = || unsafe { dpdk_sys::shim_tx_queue_get(self.id(), queue, &mut raw) };
+        self.hold_queue("TX", queue, self.configured_queues().1, ask)
+    }
+
+    fn hold_queue(
+        &self,
+        kind: &str,
+        queue: u16,
+        count: u16,
+        ask: impl FnOnce() -> i32,
+    ) -> Result<MutexGuard<'static, BTreeSet<u16>>> {
+        let guard = control();
+        // Setting a queue up anew may have failed, and leaves none then. Drivers that cannot describe
+        // their queues give another error.
+        if queue >= count || ask() == -libc::EINVAL {
+            let what = format!("there is no {kind} queue {queue}");
+            return Err(Error::port_refused(self.spec(), what, format!("it has {count}")));
+        }
+        Ok(guard)
     }
 
     /// The key that packets are hashed with, and the fields (`RTE_ETH_RSS_*`).

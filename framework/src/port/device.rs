@@ -234,6 +234,11 @@ impl Device {
         self.applied().config.as_ref().map_or(0, |(config, _)| config.tx_offloads)
     }
 
+    /// How many RX and TX queues it was configured with; none when it is not configured.
+    pub(super) fn configured_queues(&self) -> (u16, u16) {
+        self.applied().config.as_ref().map_or((0, 0), |(config, tx_queues)| (config.rx_queues, *tx_queues))
+    }
+
     /// Keeps a pool that a queue was given until the device is closed.
     pub(super) fn keep_pool(&self, pool: &MbufPool) {
         let mut applied = self.applied();
