@@ -407,7 +407,7 @@ impl Device {
 impl Port {
     /// Starts or stops an RX queue that nobody has.
     pub fn run_rx(&self, queue: u16, run: bool) -> Result<()> {
-        drop(self.rx(queue)?);
+        let _nobody_has_it = self.rx(queue)?;
         let _one_at_a_time = control();
         // SAFETY: the port is open and the queue exists.
         let result = unsafe {
@@ -421,7 +421,7 @@ impl Port {
 
     /// Starts or stops a TX queue that nobody has.
     pub fn run_tx(&self, queue: u16, run: bool) -> Result<()> {
-        drop(self.tx(queue)?);
+        let _nobody_has_it = self.tx(queue)?;
         let _one_at_a_time = control();
         // SAFETY: the port is open and the queue exists.
         let result = unsafe {
