@@ -170,13 +170,7 @@ fn run(config: Config) -> Result<ExitCode> {
     // First, so that a second gateway of this name touches no port.
     let server = Server::bind(&config.gateway.socket)?;
     let socket = config.gateway.socket.clone();
-    let mut gateway = match Gateway::start(config) {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            drop(std::fs::remove_file(&socket));
-            return Err(error);
-        }
-    };
+    let mut gateway = Gateway::start(config)?;
     let serving = server.serve(gateway.state())?;
     let state = gateway.state();
     say(&format!(

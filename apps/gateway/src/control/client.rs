@@ -14,19 +14,26 @@ const FOLDER: &str = "/run/iogate";
 /// A gateway that does not answer for so long is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The socket to talk to when none was named: the only one there is.
+/// The socket to talk to when none was named: the only one that somebody listens on.
 pub fn find_socket() -> Result<PathBuf> {
     let entries = fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut sockets: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "sock")).collect();
+    let named = entries.filter(|path| path.extension().is_some_and(|end| end == "sock"));
+    let mut sockets: Vec<PathBuf> = named.filter(|path| is_in_use(path)).collect();
     sockets.sort();
     match sockets.as_slice() {
         [one] => Ok(one.clone()),
-        [] => bail!("no gateway has a socket in {FOLDER}; start one with `iogate run FILE`, or name it with --socket"),
+        [] => bail!("no gateway answers in {FOLDER}; start one with `iogate run FILE`, or name it with --socket"),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             bail!("there are several gateways: name one with --socket: {}", names.join(", "))
         }
     }
+}
+
+/// Whether it is not one that a killed gateway left. Being refused for other reasons is for the user to read.
+fn is_in_use(socket: &Path) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    UnixStream::connect(socket).map_or_else(|error| ![ConnectionRefused, NotFound].contains(&error.kind()), |_| true)
 }
 
 /// A report, as the gateway sent it.

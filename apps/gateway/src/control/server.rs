@@ -4,8 +4,10 @@ use super::{Answer, Request, SCHEMA, report};
 use crate::plan::State;
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +20,13 @@ const LONGEST: u64 = 4096;
 /// A client that says nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long to wait before the next try when no client can be accepted, as when there is no descriptor left.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A listening socket, so that a second gateway of the same name is refused before it opens ports.
 #[derive(Debug)]
 pub struct Server {
-    path: PathBuf,
+    place: Place,
     listener: UnixListener,
 }
 
@@ -35,31 +40,36 @@ impl Server {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         match fs::symlink_metadata(path) {
-            Ok(there) if there.file_type().is_socket() => {
-                if UnixStream::connect(path).is_ok() {
-                    bail!("{}: a gateway runs here already; stop it with `iogate stop`", path.display());
-                }
-                fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
-            }
+            Ok(there) if there.file_type().is_socket() => make_room(path)?,
             Ok(_) => bail!("{} is there and is no socket; remove it or choose another path", path.display()),
             Err(_) => {}
         }
         let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let place = Place::of(path, &listener).with_context(|| format!("cannot listen on {}", path.display()))?;
         // Whoever may write to it may stop the gateway.
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-        Ok(Server { path: path.to_owned(), listener })
+        Ok(Server { place, listener })
     }
 
     /// Answers from a thread of its own, until the handle is dropped.
     pub fn serve(self, state: &Arc<State>) -> Result<Serving> {
+        let Server { place, listener } = self;
         let (state, done) = (Arc::downgrade(state), Arc::new(AtomicBool::new(false)));
-        let (path, stop) = (self.path.clone(), done.clone());
+        let stop = done.clone();
         let accept = move || {
-            for client in self.listener.incoming() {
+            for client in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
-                let (Ok(client), state) = (client, state.clone()) else { continue };
+                let client = match client {
+                    Ok(client) => client,
+                    Err(error) => {
+                        tracing::debug!("no control client can be accepted: {error}");
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
+                };
+                let state = state.clone();
                 // The thread ends with its client, and holds the state only while it answers.
                 let spawned = std::thread::Builder::new().name("control".into()).spawn(move || {
                     if let Err(error) = answer(client, &state) {
@@ -72,14 +82,59 @@ impl Server {
             }
         };
         let thread = std::thread::Builder::new().name("control".into()).spawn(accept)?;
-        Ok(Serving { path, done, thread: Some(thread) })
+        Ok(Serving { place, done, thread: Some(thread) })
     }
+}
+
+/// Removes the socket of a gateway that is gone.
+fn make_room(path: &Path) -> Result<()> {
+    match UnixStream::connect(path) {
+        Ok(_) => bail!("{}: a gateway runs here already; stop it with `iogate stop`", path.display()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => bail!(
+            "{}: a socket is there, and whether anybody listens is not to be found out: {error}; \
+             remove it or choose another path",
+            path.display()
+        ),
+    }
+}
+
+/// Where a listener stands in the file system; dropping it removes the socket, unless another is there by now.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    /// Device and inode; taken for as long as the handle is open.
+    inode: (u64, u64),
+    /// The listener once more, to end it from outside.
+    handle: UnixStream,
+}
+
+impl Place {
+    fn of(path: &Path, listener: &UnixListener) -> io::Result<Place> {
+        let handle = UnixStream::from(OwnedFd::from(listener.try_clone()?));
+        Ok(Place { path: path.to_owned(), inode: inode(path)?, handle })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|there| (there.dev(), there.ino()))
 }
 
 /// Answers until it is dropped, which removes the socket.
 #[derive(Debug)]
 pub struct Serving {
-    path: PathBuf,
+    place: Place,
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -87,12 +142,14 @@ pub struct Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.done.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then sees the flag.
-        drop(UnixStream::connect(&self.path));
+        // Nobody is accepted from now on: the thread wakes and sees the flag. A connection would not
+        // do, as the socket may have been removed or be somebody else's.
+        if let Err(error) = self.place.handle.shutdown(Shutdown::Both) {
+            return tracing::warn!("the control socket cannot be closed: {error}");
+        }
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
-        drop(fs::remove_file(&self.path));
     }
 }
 
