@@ -175,9 +175,9 @@ fn a_worker_sends_for_others() {
     let pool = pool("relay", 4096);
     let _complete = Complete::new(&pool);
     let mut port = FakePort::with_pool("relay", &pool);
-    let ring = MbufRing::new(eal(), "relay", 1024).unwrap();
+    let ring = MbufRing::new(&port.port, 1024).unwrap();
     let mut own = Outlet::shared(port.port.tx(0).unwrap(), ring.clone());
-    let mut through = Outlet::through(&port.port, ring);
+    let mut through = Outlet::through(ring);
     let mut sent = 0;
     for _ in 0..20 {
         through.push_all::<()>(&mut filled(&pool, 0..30));
@@ -193,6 +193,16 @@ fn a_worker_sends_for_others() {
     assert_eq!((own.counters().relayed(), own.counters().sent(), through.counters().sent()), (sent, sent + 1, sent));
     let arrived = firsts(&port.received());
     assert_eq!((arrived.len() as u64, arrived[0], arrived[31]), (sent + 1, 99, 77));
+}
+
+#[test]
+#[should_panic(expected = "the ring of port null leads to port ring")]
+fn a_ring_serves_its_own_port_only() {
+    let pool = pool("stray", 256);
+    let port = FakePort::with_pool("stray", &pool);
+    let null = eal().port(&"null".parse().unwrap()).pool(&pool).start().unwrap();
+    let ring = MbufRing::new(&null, 64).unwrap();
+    Outlet::shared(port.port.tx(0).unwrap(), ring);
 }
 
 // The conservation law.
@@ -367,7 +377,7 @@ fn run(topology: &Topology, pool: &MbufPool, feed: &MbufPool) -> (Totals, Vec<Ar
     let mut sources: Vec<FakePort> = topology.workers.iter().map(|_| FakePort::with_pool("source", feed)).collect();
     let mut sinks: Vec<FakePort> =
         topology.slots.iter().map(|slots| FakePort::with_slots("sink", pool, *slots)).collect();
-    let rings: Vec<MbufRing> = sinks.iter().map(|_| MbufRing::new(eal(), "relay", topology.relay).unwrap()).collect();
+    let rings: Vec<MbufRing> = sinks.iter().map(|sink| MbufRing::new(&sink.port, topology.relay).unwrap()).collect();
     let mut runtime = Runtime::new(eal());
     runtime.share_cores(true);
     let mut pollers: Vec<Poller<(), Box<dyn Stage>>> = Vec::new();
@@ -379,7 +389,7 @@ fn run(topology: &Topology, pool: &MbufPool, feed: &MbufPool) -> (Totals, Vec<Ar
             let outlet =
                 |(port, sink): (usize, &FakePort)| match at + 1 == stages.len() && topology.owners[port] == number {
                     true => Outlet::shared(sink.port.tx(0).unwrap(), rings[port].clone()),
-                    false => Outlet::through(&sink.port, rings[port].clone()),
+                    false => Outlet::through(rings[port].clone()),
                 };
             let outlets = sinks.iter().enumerate().map(outlet).collect();
             let stage = Random {

@@ -322,8 +322,8 @@ fn one_worker_sends_for_two() {
     let _complete = Complete::new(&pool);
     let mut sources = [FakePort::with_pool("a", &pool), FakePort::with_pool("b", &pool)];
     let mut sink = FakePort::with_slots("sink", &pool, 4096);
-    let ring = MbufRing::new(eal(), "two", 4096).unwrap();
-    let outlets = [Outlet::shared(sink.port.tx(0).unwrap(), ring.clone()), Outlet::through(&sink.port, ring)];
+    let ring = MbufRing::new(&sink.port, 4096).unwrap();
+    let outlets = [Outlet::shared(sink.port.tx(0).unwrap(), ring.clone()), Outlet::through(ring)];
     let mut runtime = runtime();
     for ((source, out), core) in sources.iter().zip(outlets).zip(cores().into_iter().cycle()) {
         let stage = Lookup { table: Arc::new([0, 0]), out };

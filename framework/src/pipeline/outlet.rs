@@ -69,15 +69,27 @@ impl Outlet {
     }
 
     /// To a TX queue of one's own, which others reach through `ring`: see [`Outlet::through`].
+    ///
+    /// # Panics
+    /// When the ring is another port's: whether packets in it may have several owners depends on the
+    /// port.
     pub fn shared(queue: TxQueue, ring: MbufRing) -> Self {
         let port = queue.port().clone();
+        assert_eq!(
+            ring.port().id(),
+            port.id(),
+            "the ring of port {} leads to port {}",
+            ring.port().spec(),
+            port.spec()
+        );
         Self::with(Door::Queue(queue, Some(ring)), &port)
     }
 
-    /// To a port whose TX queue another worker owns: that one's outlet, [`Outlet::shared`], drains
-    /// `ring` whenever it flushes.
-    pub fn through(port: &Port, ring: MbufRing) -> Self {
-        Self::with(Door::Ring(ring, port.info().passes_buffers), port)
+    /// To the ring's port, whose TX queue another worker owns: that one's outlet, [`Outlet::shared`],
+    /// drains the ring whenever it flushes.
+    pub fn through(ring: MbufRing) -> Self {
+        let port = ring.port().clone();
+        Self::with(Door::Ring(ring, port.info().passes_buffers), &port)
     }
 
     fn with(door: Door, port: &Port) -> Self {

@@ -1,6 +1,6 @@
 //! Rings of mbufs: between two workers, and as the wires between two ports.
 
-use super::PortSpec;
+use super::{Port, PortSpec};
 use crate::eal::Eal;
 use crate::error::{Errno, Error, Result};
 use crate::memory::Batch;
@@ -53,17 +53,25 @@ fn take<M: Copy + Default, const N: usize>(ring: &RawRing, batch: &mut Batch<M, 
     })
 }
 
-/// Carries packets from many workers to the one that owns a TX queue. Cheap to clone.
+/// Carries packets from many workers to the one that owns a TX queue of a port, which it keeps open.
+/// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct MbufRing {
+    // Dropped before the port.
     raw: Arc<RawRing>,
-    _eal: Eal,
+    port: Port,
 }
 
 impl MbufRing {
-    /// Makes one of `slots`, a power of two; it holds one packet less.
-    pub fn new(eal: &Eal, name: &str, slots: u32) -> Result<Self> {
-        Ok(MbufRing { raw: Arc::new(RawRing::new(name, slots)?), _eal: eal.clone() })
+    /// Makes one of `slots`, a power of two, for packets that `port` is to send; it holds one packet
+    /// less.
+    pub fn new(port: &Port, slots: u32) -> Result<Self> {
+        Ok(MbufRing { raw: Arc::new(RawRing::new(&port.spec().to_string(), slots)?), port: port.clone() })
+    }
+
+    /// The port whose packets it carries.
+    pub fn port(&self) -> &Port {
+        &self.port
     }
 
     /// Puts packets in and returns how many found room. The others stay in the batch, in order.

@@ -100,7 +100,7 @@ impl Gateway {
         let active = Arc::new(choice.active(&config));
 
         let mut runtime = Runtime::new(&eal);
-        let mut outlets = ports::outlets(&config, &eal, &ports)?.into_iter();
+        let mut outlets = ports::outlets(&config, &ports)?.into_iter();
         let mut workers = Vec::new();
         for (model, core) in config.workers.iter().zip(placed) {
             let ingress: Vec<Ingress> = model.queues.iter().map(|queue| ingress(queue.port)).collect();

@@ -59,7 +59,7 @@ const HANDOVER_SLOTS: u32 = 1024;
 
 /// For every worker, an outlet to every port: on a TX queue of its own, or, where the port has too
 /// few, through a ring to a worker that has one.
-pub(super) fn outlets(config: &Config, eal: &Eal, ports: &[Port]) -> Result<Vec<Vec<Outlet>>> {
+pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>>> {
     let workers = config.workers.len();
     let mut all: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::new()).collect();
     for port in ports {
@@ -68,11 +68,11 @@ pub(super) fn outlets(config: &Config, eal: &Eal, ports: &[Port]) -> Result<Vec<
         for (worker, outlets) in all.iter_mut().enumerate() {
             outlets.push(if worker >= owners {
                 let ring: &MbufRing = &rings[worker % owners];
-                Outlet::through(port, ring.clone())
+                Outlet::through(ring.clone())
             } else if owners == workers {
                 Outlet::new(port.tx(worker as u16)?)
             } else {
-                let ring = MbufRing::new(eal, &port.spec().to_string(), HANDOVER_SLOTS)?;
+                let ring = MbufRing::new(port, HANDOVER_SLOTS)?;
                 rings.push(ring.clone());
                 Outlet::shared(port.tx(worker as u16)?, ring)
             });
