@@ -321,7 +321,7 @@ summary() {
 adapter() {
   show vnics | jq -er --arg name "$1" '
     .vnics[] | select(.name == $name and .from_server.bytes > 0 and .to_server.bytes > 0)
-    | "\(.name) \(.kind) \(.from_server.bytes / 1048576 | round) \(.to_server.bytes / 1048576 | round) \(.dropped)"' |
+    | "\(.name) \(.kind) \(.from_server.bytes / 1048576 | round) \(.to_server.bytes / 1048576 | round) \(.dropped.packets)"' |
     while read -r name kind from to drops; do
       printf '  %-10s %-5s %7s MiB %8s MiB  %7s  %s\n' "$name" "$kind" "$from" "$to" "$drops" "$2" >&2
     done

@@ -28,7 +28,7 @@ pub fn text(report: &Report) -> String {
             }),
         ),
         Rows::Vnics(rows) => table(
-            "name kind link mac networks state from-packets from-bytes to-packets to-bytes dropped",
+            "name kind link mac networks state from-packets from-bytes to-packets to-bytes dropped-packets dropped-bytes",
             rows.iter().map(|row| {
                 let mut cells = vec![
                     row.name.clone(),
@@ -39,7 +39,7 @@ pub fn text(report: &Report) -> String {
                     up(row.up),
                 ];
                 cells.extend(both_ways(&row.from_server, &row.to_server));
-                cells.push(row.dropped.to_string());
+                cells.extend([row.dropped.packets.to_string(), bytes(row.dropped.bytes)]);
                 cells
             }),
         ),

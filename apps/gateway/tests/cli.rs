@@ -223,21 +223,27 @@ fn files_of_frames_go_through_and_are_counted() {
     let frame = |number: u8| Frame::ethernet(mac(1), mac(0x99)).payload([number; 86]);
     let frames: Vec<_> = (0..10).map(|number| frame(number).build()).collect();
     let foreign = Frame::ethernet(mac(2), mac(0x99)).payload([7; 50]).build();
-    write_pcap(&input, frames.iter().chain([&foreign])).unwrap();
+    let circular = Frame::ethernet(mac(1), mac(1)).payload([7; 60]).build();
+    write_pcap(&input, frames.iter().chain([&foreign, &circular])).unwrap();
     let link = format!("pcap:rx_pcap={}", path(&input));
     let uplink = format!("pcap:tx_pcap={}", path(&output));
     let gateway = Gateway::start(None, &config(&link, &uplink, ""));
     let read = support::wait(Duration::from_secs(10), || {
-        (gateway.show("runtime")["totals"]["received"] == 11 && gateway.show("ports")[1]["tx"]["packets"] == 10)
+        (gateway.show("runtime")["totals"]["received"] == 12 && gateway.show("ports")[1]["tx"]["packets"] == 10)
             .then_some(())
     });
     assert!(read.is_some(), "{}", gateway.show("runtime"));
     let vnic = &gateway.show("vnics")[0];
     assert_eq!(vnic["from_server"], serde_json::json!({"packets": 10, "bytes": 1000}));
+    assert_eq!(vnic["dropped"], serde_json::json!({"packets": 1, "bytes": 74}));
+    let table = gateway.show_text("vnics", &[]);
+    assert!(table.lines().nth(1).is_some_and(|row| row.trim_end().ends_with(" 74 B")), "{table}");
     let drops = gateway.show("drops");
-    assert_eq!(drops.as_array().map(Vec::len), Some(1), "{drops}");
-    assert_eq!((&drops[0]["reason"], &drops[0]["bytes"]), (&"unknown-source-mac".into(), &64.into()));
-    assert_eq!(gateway.stop(), Summary { received: 11, generated: 0, sent: 10, dropped: 1 });
+    let mut rows: Vec<_> =
+        drops.as_array().unwrap().iter().map(|row| (row["reason"].as_str(), &row["bytes"])).collect();
+    rows.sort_by_key(|(reason, _)| *reason);
+    assert_eq!(rows, [(Some("to-itself"), &74.into()), (Some("unknown-source-mac"), &64.into())]);
+    assert_eq!(gateway.stop(), Summary { received: 12, generated: 0, sent: 10, dropped: 2 });
     let sent: Vec<_> = (0..10).map(|number| frame(number).priority(110, 0).build()).collect();
     assert_eq!(read_pcap(&output).unwrap(), sent);
 }

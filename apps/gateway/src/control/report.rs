@@ -3,7 +3,7 @@
 use super::{SCHEMA, Topic};
 use crate::config::model::{AdapterKind, NetworkId, Scope};
 use crate::dataplane::tables::NO_UPLINK;
-use crate::dataplane::{Counters, Direction, Ingress, drop};
+use crate::dataplane::{Direction, Ingress, drop};
 use crate::plan::State;
 use iogate::pipeline::{DropCounters, DropReason};
 use iogate::port::Port;
@@ -82,7 +82,7 @@ records! {
         /// Frames to its server.
         to_server: Amount,
         /// Frames of its server that were dropped after they were known to be its.
-        dropped: u64,
+        dropped: Amount,
     }
 
     /// A network.
@@ -285,9 +285,14 @@ fn vnics(state: &State) -> Vec<VnicRow> {
     let attachments = &state.tables.attachments;
     let rows = state.config.adapters().map(|(id, adapter)| {
         let own = |attachment: u32| usize::from(attachments[attachment as usize].adapter) == id.index();
-        let dropped = |counters: &Counters| {
-            (0..attachments.len() as u32).filter(|at| own(*at)).map(|at| counters.dropped(at)).sum::<u64>()
-        };
+        let mut dropped = Amount { packets: 0, bytes: 0 };
+        for attachment in (0..attachments.len() as u32).filter(|at| own(*at)) {
+            for worker in &state.workers {
+                let (packets, bytes) = worker.counters.dropped(attachment);
+                dropped.packets += packets;
+                dropped.bytes += bytes;
+            }
+        }
         let networks = adapter.attachments.iter().map(|attachment| {
             let network = &state.config.network(attachment.network).name;
             attachment.tag.map_or(network.to_string(), |tag| format!("{network}:{tag}"))
@@ -305,7 +310,7 @@ fn vnics(state: &State) -> Vec<VnicRow> {
             up: adapter.up,
             from_server: amount(state, Direction::FromServer, |attachment, _| own(attachment)),
             to_server: amount(state, Direction::ToServer, |attachment, _| own(attachment)),
-            dropped: state.workers.iter().map(|worker| dropped(&worker.counters)).sum(),
+            dropped,
         }
     });
     rows.collect()

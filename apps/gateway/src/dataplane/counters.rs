@@ -1,6 +1,6 @@
 //! What the data path counts: one worker writes, the control side adds the workers up.
 
-use iogate::telemetry::{Counter, Traffic};
+use iogate::telemetry::Traffic;
 
 /// Which way a frame went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +19,7 @@ pub struct Counters {
     classes: usize,
     traffic: Box<[Traffic]>,
     /// By attachment: frames from its server that were dropped after they were known to be its.
-    dropped: Box<[Counter]>,
+    dropped: Box<[Traffic]>,
 }
 
 impl Counters {
@@ -28,7 +28,7 @@ impl Counters {
         Counters {
             classes,
             traffic: (0..attachments * classes * 2).map(|_| Traffic::default()).collect(),
-            dropped: (0..attachments).map(|_| Counter::default()).collect(),
+            dropped: (0..attachments).map(|_| Traffic::default()).collect(),
         }
     }
 
@@ -45,8 +45,8 @@ impl Counters {
 
     /// Counts a frame of an attachment that was dropped.
     #[inline]
-    pub fn count_drop(&self, attachment: u32) {
-        self.dropped[attachment as usize].add(1);
+    pub fn count_drop(&self, attachment: u32, bytes: usize) {
+        self.dropped[attachment as usize].add(bytes);
     }
 
     /// Packets and bytes of an attachment in a class.
@@ -55,8 +55,9 @@ impl Counters {
         (traffic.packets(), traffic.bytes())
     }
 
-    /// Frames of an attachment that were dropped.
-    pub fn dropped(&self, attachment: u32) -> u64 {
-        self.dropped[attachment as usize].get()
+    /// Packets and bytes of an attachment that were dropped.
+    pub fn dropped(&self, attachment: u32) -> (u64, u64) {
+        let dropped = &self.dropped[attachment as usize];
+        (dropped.packets(), dropped.bytes())
     }
 }

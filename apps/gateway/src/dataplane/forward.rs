@@ -132,14 +132,14 @@ impl Path {
     #[cold]
     fn lose(&self, meta: &Meta, len: usize, cx: &mut Context) {
         if meta.attachment != NO_ATTACHMENT {
-            self.counters.count_drop(meta.attachment);
+            self.counters.count_drop(meta.attachment, len);
         }
         cx.lost(1, len, drop::NO_ROOM);
     }
 
     fn refuse(&self, packet: Mbuf, meta: &Meta, reason: DropReason, cx: &mut Context) {
         if meta.attachment != NO_ATTACHMENT {
-            self.counters.count_drop(meta.attachment);
+            self.counters.count_drop(meta.attachment, packet.len());
         }
         cx.drop(packet, reason);
     }

@@ -78,7 +78,7 @@ impl Path {
                 let (_, src) = macs(packet);
                 let reason = self.admit_from_link(link, src, packet.data(), packet.len(), meta);
                 if reason.is_some() && meta.attachment != NO_ATTACHMENT {
-                    self.counters.count_drop(meta.attachment);
+                    self.counters.count_drop(meta.attachment, packet.len());
                 }
                 reason
             }),

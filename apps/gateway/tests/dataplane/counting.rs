@@ -68,13 +68,15 @@ fn a_trunk_counts_each_network_apart() {
 #[test]
 fn what_is_dropped_is_not_traffic() {
     let mut gw = house();
-    gw.refuses("eth-srv1", iscsi(mac(0x11), LAN).build(), drop::STORAGE_ON_NETWORK);
-    gw.refuses("eth-srv1", udp(mac(0x11), mac(0x22)).build(), drop::ADAPTER_DOWN);
+    let (misled, vain) = (iscsi(mac(0x11), LAN).build(), udp(mac(0x11), mac(0x22)).build());
+    let bytes = (misled.len() + vain.len()) as u64;
+    gw.refuses("eth-srv1", misled, drop::STORAGE_ON_NETWORK);
+    gw.refuses("eth-srv1", vain, drop::ADAPTER_DOWN);
     gw.refuses("eth-srv1", udp(LAN, mac(0x11)).build(), drop::UNKNOWN_SOURCE);
     gw.refuses("net-a", udp(LAN, SAN).vlan(110).build(), drop::UNKNOWN_UNICAST);
     assert_eq!((gw.all_traffic(FromServer), gw.all_traffic(ToServer)), (0, 0));
     // The first two were known to be s1.net's, the third was nobody's.
-    assert_eq!(gw.lost_by("s1.net", "prod"), 2);
+    assert_eq!(gw.lost_by("s1.net", "prod"), (2, bytes));
     assert_eq!(gw.dropped_bytes("eth-srv1", drop::ADAPTER_DOWN), 100);
     assert_eq!(gw.dropped_bytes("net-a", drop::UNKNOWN_UNICAST), 104);
 }

@@ -291,8 +291,8 @@ impl Gateway {
         self.counters.traffic(self.attachment(adapter, network), self.class(class), direction)
     }
 
-    /// Packets of an adapter that were dropped.
-    pub(crate) fn lost_by(&self, adapter: &str, network: &str) -> u64 {
+    /// Packets and bytes of an adapter that were dropped.
+    pub(crate) fn lost_by(&self, adapter: &str, network: &str) -> (u64, u64) {
         self.counters.dropped(self.attachment(adapter, network))
     }
 

@@ -158,6 +158,12 @@ impl House {
         assert_eq!((&row["from_server"], &row["to_server"]), (&amount(from), &amount(to)), "{topic} {name}");
     }
 
+    /// Packets and bytes of a vNIC's or vHBA's server that were dropped.
+    #[track_caller]
+    pub(crate) fn lost(&self, name: &str, (packets, bytes): (u64, usize)) {
+        assert_eq!(self.row("vnics", name)["dropped"], json!({"packets": packets, "bytes": bytes}), "{name}");
+    }
+
     /// The uplink that a network uses now.
     pub(crate) fn active(&self, network: &str) -> Option<String> {
         self.row("networks", network)["active"].as_str().map(str::to_owned)
