@@ -437,12 +437,14 @@ impl Port {
     pub fn setup_rx(&self, queue: u16, config: &PortConfig, pool: &MbufPool) -> Result<()> {
         let _nobody_has_it = self.rx(queue)?;
         self.keep_pool(pool);
+        let _one_at_a_time = control();
         config::rx_setup(self, config, queue, pool)
     }
 
     /// Sets a TX queue up anew that nobody has and that was stopped.
     pub fn setup_tx(&self, queue: u16, config: &PortConfig) -> Result<()> {
         let _nobody_has_it = self.tx(queue)?;
+        let _one_at_a_time = control();
         config::tx_setup(self, config, queue)
     }
 }

@@ -121,7 +121,8 @@ fn own<'a>(list: &'a mut Vec<(u16, QueueConfig)>, common: &QueueConfig, queue: u
     &mut list[at].1
 }
 
-/// Configures the device and sets its queues up. Returns how many TX queues it was given.
+/// Configures the device and sets its queues up, under [`control`](super::device::control). Returns how
+/// many TX queues it was given.
 pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Result<u16> {
     let (id, spec, info) = (device.id(), device.spec(), device.info());
     let (rx_queues, mut tx_queues) = (config.rx_queues, config.tx_queues);
@@ -157,7 +158,7 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     // SAFETY: `conf` is a valid, initialised configuration that the call copies.
     check("cannot configure it", unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) })?;
     if let Some(mtu) = config.mtu {
-        device.set_mtu(mtu)?;
+        device.set_mtu_under_control(mtu)?;
     }
     for queue in 0..rx_queues {
         rx_setup(device, config, queue, pool)?;
@@ -168,7 +169,7 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     Ok(tx_queues)
 }
 
-/// Sets one RX queue up.
+/// Sets one RX queue up, under [`control`](super::device::control).
 pub(super) fn rx_setup(device: &Device, config: &PortConfig, queue: u16, pool: &MbufPool) -> Result<()> {
     let (wanted, mut raw) = (config.rx_queue(queue), raw_info(device.id(), device.spec())?.default_rxconf);
     let Thresholds { prefetch, host, writeback, free, drop, .. } = wanted.thresholds;
@@ -192,7 +193,7 @@ pub(super) fn rx_setup(device: &Device, config: &PortConfig, queue: u16, pool: &
     }
 }
 
-/// Sets one TX queue up.
+/// Sets one TX queue up, under [`control`](super::device::control).
 pub(super) fn tx_setup(device: &Device, config: &PortConfig, queue: u16) -> Result<()> {
     let (wanted, mut raw) = (config.tx_queue(queue), raw_info(device.id(), device.spec())?.default_txconf);
     let Thresholds { prefetch, host, writeback, free, rs, .. } = wanted.thresholds;

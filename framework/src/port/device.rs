@@ -171,10 +171,14 @@ impl Device {
             return Err(Error::port_refused(self.spec(), "it is running", "stop it first"));
         }
         let same_pool = applied.pools.last().is_some_and(|last| last.raw() == pool.raw());
+        let unchanged = same_pool && applied.config.as_ref().is_some_and(|(last, _)| last == config);
+        if !unchanged {
+            self.drop_flows();
+        }
+        let _one_at_a_time = control();
         let tx_queues = match &applied.config {
-            Some((last, tx_queues)) if last == config && same_pool => *tx_queues,
+            Some((_, tx_queues)) if unchanged => *tx_queues,
             _ => {
-                self.drop_flows();
                 applied.config = None;
                 applied.pools.push(pool.clone());
                 let tx_queues = if self.info().driver == xdp::DRIVER {
@@ -188,7 +192,6 @@ impl Device {
                 tx_queues
             }
         };
-        let _one_at_a_time = control();
         // SAFETY: configured above or before.
         let result = unsafe { dpdk_sys::rte_eth_dev_start(self.id()) };
         if result != 0 {

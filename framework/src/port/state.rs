@@ -133,6 +133,11 @@ impl Device {
     /// Changes the MTU; some devices must be stopped for it and refuse.
     pub fn set_mtu(&self, bytes: u16) -> Result<()> {
         let _one_at_a_time = control();
+        self.set_mtu_under_control(bytes)
+    }
+
+    /// For those that hold [`control`] already.
+    pub(super) fn set_mtu_under_control(&self, bytes: u16) -> Result<()> {
         // SAFETY: the port is open; the driver checks the range.
         self.check(&format!("cannot set the MTU to {bytes}"), unsafe {
             dpdk_sys::rte_eth_dev_set_mtu(self.id(), bytes)
