@@ -279,6 +279,42 @@ fn stopping_sends_what_waits() {
 }
 
 #[test]
+fn a_stopped_runtime_can_be_started_again() {
+    let pool = pool("again", 512);
+    let _complete = Complete::new(&pool);
+    let mut a = FakePort::with_pool("a", &pool);
+    let mut runtime = runtime();
+    for round in 1..=3 {
+        let poller = runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap()], Consume);
+        runtime.start().unwrap();
+        a.inject(&number(round));
+        wait_until("the packet is taken", || poller.totals().consumed == 1);
+        assert!(!runtime.failed());
+        let totals = runtime.stop().unwrap();
+        assert_eq!((totals.consumed, totals.balanced()), (u64::from(round), true));
+    }
+}
+
+#[test]
+fn a_runtime_can_be_started_after_a_panic() {
+    let pool = pool("recovered", 512);
+    let _complete = Complete::new(&pool);
+    let mut a = FakePort::with_pool("a", &pool);
+    let mut runtime = runtime();
+    runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap()], PanicAt(0));
+    runtime.start().unwrap();
+    a.inject(&number(0));
+    wait_until("the worker fails", || runtime.failed());
+    assert!(matches!(runtime.stop(), Err(Error::Panicked { .. })));
+    assert!(!runtime.failed());
+    let poller = runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap()], Consume);
+    runtime.start().unwrap();
+    a.inject(&number(1));
+    wait_until("the packet is taken", || poller.totals().consumed == 1);
+    runtime.stop().unwrap();
+}
+
+#[test]
 fn dropping_a_running_runtime_stops_it() {
     let pool = pool("dropped", 512);
     let _complete = Complete::new(&pool);

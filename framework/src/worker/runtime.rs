@@ -234,6 +234,7 @@ impl Runtime {
     }
 
     /// Stops polling, sends what waits, joins the threads, and gives back queues and pipelines.
+    /// Afterwards workers can be made and started anew; totals go on from where they were.
     ///
     /// # Errors
     /// [`Error::Panicked`] or a worker's own error; the others are stopped all the same.
@@ -250,6 +251,8 @@ impl Runtime {
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
+        // For workers that are started later.
+        self.shared = Arc::default();
         match first_error {
             Some(error) => Err(error),
             None => Ok(self.totals()),
