@@ -10,7 +10,7 @@ use iogate_gateway::view;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
 
 /// The I/O gateway: switches between servers, network uplinks and storage uplinks.
 ///
@@ -28,9 +28,9 @@ enum Command {
     Run {
         /// The configuration, TOML
         file: PathBuf,
-        /// What to log: error, warn, info, debug
+        /// What to log
         #[arg(long, value_name = "LEVEL", default_value = "info", env = "IOGATE_LOG")]
-        log: String,
+        log: Level,
     },
     /// Check a configuration and say everything that is wrong with it
     Check {
@@ -78,6 +78,32 @@ impl Target {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    /// What went wrong
+    Error,
+    /// Also what may be wrong
+    Warn,
+    /// Also what has changed
+    Info,
+    /// Also what helps to find a fault
+    Debug,
+    /// Everything
+    Trace,
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::ERROR,
+            Level::Warn => Self::WARN,
+            Level::Info => Self::INFO,
+            Level::Debug => Self::DEBUG,
+            Level::Trace => Self::TRACE,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Output {
     /// A table
     Text,
@@ -102,7 +128,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run { file, log } => {
             let Some(config) = load(&file) else { return Ok(ExitCode::from(WRONG)) };
-            start_log(&log)?;
+            start_log(log);
             return run(config);
         }
         Command::Check { file } => {
@@ -153,15 +179,13 @@ fn say(text: &str) -> Result<()> {
     }
 }
 
-fn start_log(level: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(level).with_context(|| format!("--log {level}"))?;
+fn start_log(level: Level) {
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(LevelFilter::from(level))
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
-    Ok(())
 }
 
 fn run(config: Config) -> Result<ExitCode> {

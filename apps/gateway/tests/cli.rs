@@ -338,10 +338,14 @@ fn a_log_level_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (file, socket) = (folder.path().join("gw.toml"), folder.path().join("gw.sock"));
     fs::write(&file, rings().replace("SOCKET", path(&socket))).unwrap();
-    let output = iogate(&["run", path(&file), "--log", "a=b=c"]);
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(stderr(&output).contains("--log a=b=c"), "{}", text(&output));
-    assert!(!socket.exists());
+    let by_env = Command::new(IOGATE).args(["run", path(&file)]).env("IOGATE_LOG", "nonsense").output().unwrap();
+    for output in [iogate(&["run", path(&file), "--log", "nonsense"]), by_env] {
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        for part in ["nonsense", "--log <LEVEL>", "error, warn, info, debug, trace"] {
+            assert!(stderr(&output).contains(part), "{part} is not in {}", text(&output));
+        }
+        assert!(!socket.exists());
+    }
 }
 
 #[test]
