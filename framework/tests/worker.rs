@@ -401,6 +401,54 @@ fn a_port_without_interrupts_is_refused_for_waiting() {
 }
 
 #[test]
+fn a_queue_that_is_added_to_a_waiting_worker_wakes_it_up() {
+    in_namespace("a_queue_that_is_added_to_a_waiting_worker_wakes_it_up", || {
+        let pool = pool("added", 8192);
+        let _complete = Complete::new(&pool);
+        let tap = eal().port(&"tap:gw0".parse().unwrap()).pool(&pool).interrupts(true).start().unwrap();
+        sh("ip link set gw0 up");
+        let null = eal().port(&"null".parse().unwrap()).pool(&pool).start().unwrap();
+        let other = eal().port(&"af_packet:gw0".parse().unwrap()).pool(&pool).start().unwrap();
+        let mut tx = other.tx(0).unwrap();
+        for round in 0..3 {
+            let mut runtime = runtime();
+            let worker = runtime.worker(core()).unwrap().idle(Idle::Interrupt);
+            let stats = worker.stats().clone();
+            let poller = worker.poll([], Consume);
+            runtime.start().unwrap();
+            // The second time, it was taken out and comes again.
+            for _ in 0..2 {
+                assert_eq!(poller.add_queue(tap.rx(0).unwrap()).unwrap(), 0);
+                let mut slowest = Vec::new();
+                for sent in 0..10 {
+                    let (sleeps, consumed) = (stats.sleeps(), poller.totals().consumed);
+                    wait_until("the worker goes to sleep", || stats.sleeps() > sleeps);
+                    let mut batch: Batch = Batch::new();
+                    drop(batch.push(pool.alloc_from(&number(round * 100 + sent)).unwrap(), ()));
+                    let start = Instant::now();
+                    tx.send(&mut batch);
+                    while poller.totals().consumed == consumed {
+                        assert!(start.elapsed() < Duration::from_secs(10), "the packet is taken");
+                        std::hint::spin_loop();
+                    }
+                    slowest.push(start.elapsed());
+                }
+                slowest.sort();
+                // Sleeps end after 20 ms by themselves, and these have just begun.
+                assert!(slowest[5] < Duration::from_millis(10), "{slowest:?}");
+                assert!(poller.remove_queue(0).unwrap().is_some());
+            }
+            // A later worker, another thread, may wait for it too.
+            poller.add_queue(tap.rx(0).unwrap()).unwrap();
+            let error = poller.add_queue(null.rx(0).unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with("port null: cannot wait for RX interrupts"), "{error}");
+            assert!(poller.remove_queue(1).unwrap().is_none());
+            runtime.stop().unwrap();
+        }
+    });
+}
+
+#[test]
 fn tap_wakes_a_worker_up() {
     in_namespace("tap_wakes_a_worker_up", || {
         let pool = pool("wake", 8192);

@@ -53,23 +53,24 @@ impl RxQueue {
 
     /// Makes the calling thread's [`wait`](RxQueue::wait) listen to this queue.
     pub(crate) fn listen(&self) -> Result<()> {
-        // SAFETY: the queue is set up; the thread's own epoll instance is asked for.
-        let result = unsafe {
-            dpdk_sys::rte_eth_dev_rx_intr_ctl_q(
-                self.id,
-                self.queue,
-                dpdk_sys::RTE_EPOLL_PER_THREAD,
-                dpdk_sys::RTE_INTR_EVENT_ADD as i32,
-                std::ptr::null_mut(),
-            )
-        };
-        match result {
+        match self.change_waiting(dpdk_sys::RTE_INTR_EVENT_ADD) {
             0 => Ok(()),
             code => {
                 let hint = "not every driver has RX interrupts: choose another idle policy";
                 Err(Error::port(self.port.spec(), "cannot wait for RX interrupts", code, hint))
             }
         }
+    }
+
+    /// Ends what [`listen`](RxQueue::listen) began, on the same thread: another one may then.
+    pub(crate) fn ignore(&self) {
+        self.change_waiting(dpdk_sys::RTE_INTR_EVENT_DEL);
+    }
+
+    fn change_waiting(&self, how: u32) -> i32 {
+        let (id, epoll, nothing) = (self.id, dpdk_sys::RTE_EPOLL_PER_THREAD, std::ptr::null_mut());
+        // SAFETY: the queue is set up; the thread's own epoll instance is asked for.
+        unsafe { dpdk_sys::rte_eth_dev_rx_intr_ctl_q(id, self.queue, epoll, how as i32, nothing) }
     }
 
     pub(crate) fn arm(&self, on: bool) {

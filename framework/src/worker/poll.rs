@@ -16,6 +16,8 @@ pub struct Poll<M: Copy + Default, S> {
     cx: Context,
     batch: Batch<M>,
     burst: usize,
+    /// Whether the worker waits for interrupts of the queues.
+    listening: bool,
 }
 
 impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
@@ -25,10 +27,16 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     }
 
     /// Adds a queue; returns its position, which is what [`Context::source`] says of its packets.
-    pub fn add(&mut self, queue: RxQueue, counters: Arc<SourceCounters>) -> usize {
+    ///
+    /// # Errors
+    /// When the worker waits for interrupts and the queue has none. It is dropped then.
+    pub fn add(&mut self, queue: RxQueue, counters: Arc<SourceCounters>) -> Result<usize> {
+        if self.listening {
+            queue.listen()?;
+        }
         self.queues.push(queue);
         self.cx.add_source(counters);
-        self.queues.len() - 1
+        Ok(self.queues.len() - 1)
     }
 
     /// Takes out the queue at `position`. Those behind it move up by one.
@@ -36,7 +44,11 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     /// # Panics
     /// When there is none.
     pub fn remove(&mut self, position: usize) -> (RxQueue, Arc<SourceCounters>) {
-        (self.queues.remove(position), self.cx.remove_source(position))
+        let queue = self.queues.remove(position);
+        if self.listening {
+            queue.ignore();
+        }
+        (queue, self.cx.remove_source(position))
     }
 
     /// Has stages generate and polls every queue once; returns how many packets that brought.
@@ -75,7 +87,8 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
 /// What a worker runs, whatever its types.
 pub(super) trait Task: Send {
     fn round(&mut self) -> usize;
-    fn listen(&self) -> Result<()>;
+    fn listen(&mut self) -> Result<()>;
+    fn ignore(&mut self);
     fn arm(&self, on: bool);
     fn flush(&mut self);
     fn finish(&mut self);
@@ -94,8 +107,15 @@ impl<M: Copy + Default + Send, S: Stage<M>> Task for Running<M, S> {
         self.poll.round()
     }
 
-    fn listen(&self) -> Result<()> {
+    fn listen(&mut self) -> Result<()> {
+        self.poll.listening = true;
         self.poll.queues.iter().try_for_each(RxQueue::listen)
+    }
+
+    fn ignore(&mut self) {
+        if std::mem::take(&mut self.poll.listening) {
+            self.poll.queues.iter().for_each(RxQueue::ignore);
+        }
     }
 
     fn arm(&self, on: bool) {
@@ -162,7 +182,7 @@ pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
     };
     let mailbox = Arc::new(Mailbox::new());
     let poller = Poller { mailbox: mailbox.clone(), known: Arc::new(known) };
-    let poll = Poll { queues, stage, cx, batch: Batch::new(), burst: burst.clamp(1, BURST) };
+    let poll = Poll { queues, stage, cx, batch: Batch::new(), burst: burst.clamp(1, BURST), listening: false };
     (Running { poll, mailbox }, poller)
 }
 
@@ -180,10 +200,13 @@ impl<M: Copy + Default + Send + 'static, S: Stage<M> + 'static> Poller<M, S> {
     }
 
     /// Adds a queue to those polled; returns its position.
+    ///
+    /// # Errors
+    /// As [`call`](Poller::call) and [`Poll::add`].
     pub fn add_queue(&self, queue: RxQueue) -> Result<usize> {
         let counters = Arc::new(SourceCounters::default());
         lock(&self.known.sources).push(counters.clone());
-        self.call(move |poll| poll.add(queue, counters))
+        self.call(move |poll| poll.add(queue, counters))?
     }
 
     /// Takes the queue at `position` out. Those behind it move up by one. Its counters stay known.

@@ -299,12 +299,13 @@ fn run(worker: Worker, polling: Polling, shared: &Shared, _eal: Eal) -> Result<V
 fn poll_until_stopped(mut worker: Worker, polling: Polling, shared: &Shared) -> Result<Vec<Box<dyn Task>>> {
     let mut outcome = Ok(());
     if worker.idle == Idle::Interrupt {
-        outcome = worker.tasks.iter().try_for_each(|task| task.listen());
+        outcome = worker.tasks.iter_mut().try_for_each(|task| task.listen());
     }
     if outcome.is_ok() {
         poll(&mut worker, shared);
     }
     worker.tasks.iter_mut().for_each(|task| task.close());
+    worker.tasks.iter_mut().for_each(|task| task.ignore());
     if outcome.is_err() {
         return outcome.map(|()| Vec::new());
     }
