@@ -33,11 +33,13 @@ pub(crate) struct Flow {
 
 /// A stage's surroundings: where the batch came from, and the doors that are not ports.
 ///
-/// Dropped packets are counted at once and freed in bulk.
+/// Dropped packets are counted at once and freed in bulk. They are charged to the queue that
+/// [`Context::source`] names, also those that a stage generated: what is lost is in the counters of some
+/// queue as long as there is one.
 pub struct Context {
     sources: Vec<Arc<SourceCounters>>,
     source: usize,
-    /// Where drops are counted while there is no source: of what stages generated.
+    /// Where drops are counted while no queue is polled at all.
     without_source: Arc<SourceCounters>,
     flow: Arc<Flow>,
     trash: Batch<(), 64>,
@@ -50,7 +52,8 @@ impl Context {
         Context { sources, source: 0, without_source: Arc::default(), flow: Arc::default(), trash: Batch::new() }
     }
 
-    /// The position, among the polled queues, of the one that the batch came from.
+    /// The position, among the polled queues, of the one that the batch came from. While stages generate
+    /// or flush, that of the last one that had packets.
     #[inline]
     pub fn source(&self) -> usize {
         self.source
@@ -156,7 +159,7 @@ impl Context {
         self.sources[self.source].received.add(packets as u64);
     }
 
-    /// Counters of what was dropped while there was no queue.
+    /// Counters of what was dropped while no queue was polled.
     pub(crate) fn without_source(&self) -> &Arc<SourceCounters> {
         &self.without_source
     }
