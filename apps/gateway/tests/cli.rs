@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::{Gateway, IOGATE, Summary, config, ended, iogate, must, path, rings, stderr, stdout, text};
+use support::{Gateway, IOGATE, Summary, config, ended, iogate, must, path, rings, run, stderr, stdout, text};
 
 const TOPICS: [&str; 7] = ["ports", "vnics", "networks", "classes", "drops", "workers", "runtime"];
 
@@ -246,6 +246,30 @@ fn files_of_frames_go_through_and_are_counted() {
     assert_eq!(gateway.stop(), Summary { received: 12, generated: 0, sent: 10, dropped: 2 });
     let sent: Vec<_> = (0..10).map(|number| frame(number).priority(110, 0).build()).collect();
     assert_eq!(read_pcap(&output).unwrap(), sent);
+}
+
+/// In a network namespace of its own, on an interface that is too small for the largest frame.
+#[test]
+fn an_mtu_that_is_raised_is_said() {
+    if !run("unshare", &["--net", "--mount", "true"]).status.success() {
+        return eprintln!("SKIP an_mtu_that_is_raised_is_said: namespaces need root");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket) = (folder.path().join("gw.toml"), folder.path().join("gw.sock"));
+    fs::write(&file, config("af_packet:small", "af_packet:large", "").replace("SOCKET", path(&socket))).unwrap();
+    let commands = format!(
+        "set -e; mount -t sysfs sysfs /sys; ip link add small mtu 1000 type veth peer name large
+         ip link set small up; ip link set large mtu 2000 up; \"$0\" run {} &
+         for i in $(seq 100); do \"$0\" show ports --socket {} && break; sleep 0.1; done; kill $!; wait $!
+         cat /sys/class/net/small/mtu /sys/class/net/large/mtu",
+        path(&file),
+        path(&socket)
+    );
+    let output = run("unshare", &["--net", "--mount", "sh", "-c", &commands, IOGATE]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let raised = "link \"eth-srv1\": the MTU of interface small was 1000, is 1500 now and remains so";
+    assert_eq!(stderr(&output).matches("the MTU of interface").count(), 1, "{}", text(&output));
+    assert!(stderr(&output).contains(raised) && stdout(&output).ends_with("\n1500\n2000\n"), "{}", text(&output));
 }
 
 // ------------------------------------------------------------------ the end

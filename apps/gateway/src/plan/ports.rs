@@ -46,12 +46,33 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Po
             builder = builder.mtu(mtu);
         }
         let port = builder.start().with_context(|| format!("{what} \"{name}\""))?;
-        if spec.interface().is_some() && port.mtu().is_ok_and(|now| now < mtu) {
-            port.set_mtu(mtu).with_context(|| format!("{what} \"{name}\": mtu of [gateway] is larger than its"))?;
+        if let Some(interface) = spec.interface() {
+            let raised = raise_mtu(&port, interface, mtu);
+            let raised = raised.with_context(|| format!("{what} \"{name}\": mtu of [gateway] is larger than its"))?;
+            if let Some(before) = raised {
+                tracing::info!(
+                    "{what} \"{name}\": the MTU of interface {interface} was {before}, is {mtu} now and remains so"
+                );
+            }
         }
         ports.push(port);
     }
     Ok(ports)
+}
+
+/// Gives a kernel's interface an MTU of at least so much; returns the one that was too small. What DPDK
+/// takes it for in the beginning is not what it is.
+fn raise_mtu(port: &Port, interface: &str, mtu: u16) -> iogate::Result<Option<u32>> {
+    let known = port.mtu()?;
+    let own = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok();
+    let own: u32 = own.and_then(|text| text.trim().parse().ok()).unwrap_or(known.into());
+    if known >= mtu && own >= mtu.into() {
+        return Ok(None);
+    }
+    // A larger one stays as it is, as far as the driver can do that.
+    let largest = own.min(port.info().max_mtu.into()) as u16;
+    port.set_mtu(largest.max(mtu))?;
+    Ok((own < mtu.into()).then_some(own))
 }
 
 /// Packets that can be on their way from other workers to one that owns a TX queue.
