@@ -161,9 +161,13 @@ fn execute(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The checked configuration, or nothing after everything wrong with it was said.
+/// The checked configuration, fit for this machine, or nothing after everything wrong with it was said.
 fn load(file: &Path) -> Option<Config> {
-    config::load(file).map_err(|problems| complain(&problems.to_string())).ok()
+    let checked = config::load(file).and_then(|config| {
+        config::check_cores(&config, file, &iogate::worker::cores())?;
+        Ok(config)
+    });
+    checked.map_err(|problems| complain(&problems.to_string())).ok()
 }
 
 /// Writes a line to standard error, where nobody may listen.

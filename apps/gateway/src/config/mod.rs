@@ -65,6 +65,14 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     }
 }
 
+/// Checks that a machine has the cores that workers run on; which it has is in `there`.
+///
+/// Apart from [`load`], since it is the machine's matter and not the file's; `path` is only for messages.
+pub fn check_cores(config: &Config, path: &Path, there: &[usize]) -> Result<(), Problems> {
+    let list = check::check_cores(&config.workers, there);
+    if list.is_empty() { Ok(()) } else { Err(Problems { file: path.to_owned(), list }) }
+}
+
 /// Checks the text of a file; `path` is only for messages.
 pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
     let sink = Sink::new(text);

@@ -5,6 +5,8 @@ mod adapters;
 mod uplinks;
 mod workers;
 
+pub(super) use workers::check_cores;
+
 use std::collections::HashMap;
 
 use crate::config::classes;

@@ -6,7 +6,7 @@ use iogate::port::{PortKind, PortSpec};
 
 use super::Names;
 use crate::config::model::{Core, Idle, PortRef, QueueRef, Worker};
-use crate::config::problem::quoted;
+use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{self, RawPort, RawWorker, Ref};
 use crate::config::read::Head;
 
@@ -54,7 +54,8 @@ pub(super) fn check_workers(
     if workers.is_empty() {
         let queues: Vec<_> = ports.iter().flat_map(|(id, p)| all(*id, p.queues)).collect();
         let idle = Idle::Adaptive(raw::IDLE_LATENCY);
-        return (!queues.is_empty()).then(|| vec![Worker { core: Core::First, queues, burst: raw::BURST, idle }]);
+        return (!queues.is_empty())
+            .then(|| vec![Worker { core: Core::First, line: None, queues, burst: raw::BURST, idle }]);
     }
     let mut cores: HashMap<u16, usize> = HashMap::new();
     let mut polled: HashMap<QueueRef, &Head<'_>> = HashMap::new();
@@ -91,7 +92,8 @@ pub(super) fn check_workers(
             }
         }
         if let Some(core) = worker.core {
-            checked.push(Worker { core: Core::Number(core.value), queues, burst: worker.burst, idle: worker.idle });
+            let (line, core) = (Some(core.line), Core::Number(core.value));
+            checked.push(Worker { core, line, queues, burst: worker.burst, idle: worker.idle });
         }
     }
     for (id, port) in ports {
@@ -107,6 +109,29 @@ pub(super) fn check_workers(
         }
     }
     Some(checked)
+}
+
+/// Every worker's core is one of those that are there.
+pub(in crate::config) fn check_cores(workers: &[Worker], there: &[usize]) -> Vec<Problem> {
+    let problem = |worker: &Worker| match worker.core {
+        Core::Number(number) if !there.contains(&usize::from(number)) => Some(Problem {
+            line: worker.line,
+            object: raw::worker_on(number),
+            text: format!("core = {number} is not there, or not for this process; use one of {}", ranges(there)),
+        }),
+        _ => None,
+    };
+    workers.iter().filter_map(problem).collect()
+}
+
+/// Numbers in rising order, as in `0..3, 8`.
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let text = runs.map(|run| match run {
+        [first, .., last] => format!("{first}..{last}"),
+        _ => run[0].to_string(),
+    });
+    text.collect::<Vec<_>>().join(", ")
 }
 
 /// A queue as in `eth-srv1:0`.

@@ -170,6 +170,8 @@ pub enum HugePages {
 pub struct Worker {
     /// Where it runs.
     pub core: Core,
+    /// The line of the file that says so; `None` when the file names no worker.
+    pub line: Option<usize>,
     /// The RX queues it polls, at least one.
     pub queues: Vec<QueueRef>,
     /// The most packets taken from a queue at once, 1 to 32.

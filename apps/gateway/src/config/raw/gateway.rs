@@ -86,11 +86,16 @@ fn socket(v: &Value<'_>) -> Option<PathBuf> {
     good.then(|| text.into())
 }
 
+/// What a worker is called in messages.
+pub(in crate::config) fn worker_on(core: u16) -> String {
+    format!("worker on core {core}")
+}
+
 /// `[[worker]]`
 pub(in crate::config) fn worker<'a>(mut t: Table<'a>) -> RawWorker<'a> {
     let core = t.must("core", "say which core it runs on").and_then(|v| v.int(0..=1023));
     if let Some(core) = core {
-        t.head.label = format!("worker on core {}", core.value);
+        t.head.label = worker_on(core.value);
     }
     let queues = t.must("queues", "list the queues it polls, as in [\"eth-srv1:0\"]");
     let queues_given = queues.is_some();

@@ -8,7 +8,7 @@ use crate::config::model::{Fabric, Name, Side};
 use crate::config::read::{At, Table, Value};
 
 pub(in crate::config) use adapters::{RawAdapter, RawAttach, RawPolicy, policy, protocol_set, vhba, vnic};
-pub(in crate::config) use gateway::{BURST, IDLE_LATENCY, RawWorker, gateway, worker};
+pub(in crate::config) use gateway::{BURST, IDLE_LATENCY, RawWorker, gateway, worker, worker_on};
 pub(in crate::config) use uplinks::{RawGroup, RawMode, RawNetwork, RawPort, group, link, network, uplink};
 
 const FABRICS: [(&str, Fabric); 2] = [("A", Fabric::A), ("B", Fabric::B)];

@@ -12,7 +12,7 @@ use super::model::{
     AdapterKind, AntiSpoof, Core, Fabric, Failback, GroupMode, Idle, PortRange, Protocol, ProtocolSet, Scope, Selector,
     Side,
 };
-use super::{Config, classes, load, parse};
+use super::{Config, check_cores, classes, load, parse};
 
 /// A sound file with one of everything.
 const BASE: &str = include_str!("base.toml");
@@ -38,6 +38,11 @@ fn the_base_becomes_its_model() {
     assert_eq!((config.gateway.mtu, config.gateway.mbuf.size), (1518, 2304));
     assert_eq!(config.workers.len(), 2);
     assert_eq!(config.workers[1].core, Core::Number(2));
+    assert_eq!(check_cores(&config, Path::new("gw.toml"), &[0, 1, 2]), Ok(()));
+    assert_eq!(
+        check_cores(&config, Path::new("gw.toml"), &[0, 1, 3, 4, 5, 7]).unwrap_err().to_string(),
+        "gw.toml:8: worker on core 2: core = 2 is not there, or not for this process; use one of 0..1, 3..5, 7"
+    );
     assert_eq!(config.workers[1].idle, Idle::Adaptive(Duration::from_micros(50)));
     let ports: Vec<_> = config.ports().map(|(_, name, port, queues)| format!("{name} {port} {queues}")).collect();
     assert_eq!(ports[0], "l1 tap:l1 1");
