@@ -419,8 +419,9 @@ fn a_queue_that_is_added_to_a_waiting_worker_wakes_it_up() {
             // The second time, it was taken out and comes again.
             for _ in 0..2 {
                 assert_eq!(poller.add_queue(tap.rx(0).unwrap()).unwrap(), 0);
-                let mut slowest = Vec::new();
-                for sent in 0..10 {
+                // Sleeps end after 20 ms by themselves, and these have just begun. A busy machine may take as
+                // long to run the worker, but not each time.
+                let woken = (0..100).any(|sent| {
                     let (sleeps, consumed) = (stats.sleeps(), poller.totals().consumed);
                     wait_until("the worker goes to sleep", || stats.sleeps() > sleeps);
                     let mut batch: Batch = Batch::new();
@@ -429,13 +430,11 @@ fn a_queue_that_is_added_to_a_waiting_worker_wakes_it_up() {
                     tx.send(&mut batch);
                     while poller.totals().consumed == consumed {
                         assert!(start.elapsed() < Duration::from_secs(10), "the packet is taken");
-                        std::hint::spin_loop();
+                        std::thread::sleep(Duration::from_micros(100));
                     }
-                    slowest.push(start.elapsed());
-                }
-                slowest.sort();
-                // Sleeps end after 20 ms by themselves, and these have just begun.
-                assert!(slowest[5] < Duration::from_millis(10), "{slowest:?}");
+                    start.elapsed() < Duration::from_millis(10)
+                });
+                assert!(woken, "packets wake the worker");
                 assert!(poller.remove_queue(0).unwrap().is_some());
             }
             // A later worker, another thread, may wait for it too.
