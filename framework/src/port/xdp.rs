@@ -103,7 +103,7 @@ impl Sockets {
             if xdp_inode(fd) != Some(inode) {
                 continue;
             }
-            let (waiting, completed) = held_by_kernel(fd).unwrap_or_default();
+            let Held { waiting, completed, unsent } = held_by_kernel(fd).unwrap_or_default();
             unmap(inode);
             // SAFETY: the driver made it and has forgotten it; nobody else closes it.
             unsafe { libc::close(fd) };
@@ -113,7 +113,7 @@ impl Sockets {
                 back = pool.take_back(waiting);
                 pool.take_back(completed);
             }
-            pool.lose(FILL - back);
+            pool.lose(FILL - back + unsent);
         }
     }
 }
@@ -160,10 +160,19 @@ fn xdp_inode(fd: RawFd) -> Option<u64> {
 /// the buffer its data does.
 const START: u64 = (1 << 48) - 1;
 
-/// Offsets in the umem of the buffers that wait for packets or hold some that nobody fetched, and of
-/// those that were sent. What may still be in the TX ring is not looked at: the kernel says only now
-/// and then how far it has come there.
-fn held_by_kernel(fd: RawFd) -> Option<(HashSet<u64>, HashSet<u64>)> {
+/// The buffers that the kernel has of a socket, by where they start in the umem.
+#[derive(Default)]
+struct Held {
+    /// For packets to come, or with packets that nobody fetched.
+    waiting: HashSet<u64>,
+    /// Sent, and not yet taken back by the driver.
+    completed: HashSet<u64>,
+    /// How many were not sent, as when the interface is down. The kernel says only now and then how
+    /// far it has come there, so some may have been sent and be in use again: they are not named.
+    unsent: u32,
+}
+
+fn held_by_kernel(fd: RawFd) -> Option<Held> {
     let mut offsets = libc::xdp_mmap_offsets { rx: NO_OFFSETS, tx: NO_OFFSETS, fr: NO_OFFSETS, cr: NO_OFFSETS };
     let mut size = size_of_val(&offsets) as libc::socklen_t;
     // SAFETY: fills the structure of the size given.
@@ -172,12 +181,15 @@ fn held_by_kernel(fd: RawFd) -> Option<(HashSet<u64>, HashSet<u64>)> {
     if result != 0 {
         return None;
     }
-    // The RX ring holds an address, a length and flags in each entry, the others an address alone.
+    // RX and TX rings hold an address, a length and flags in each entry, the others an address alone.
     let fill = Ring::map(fd, libc::XDP_UMEM_PGOFF_FILL_RING as off_t, &offsets.fr, 8)?;
     let received = Ring::map(fd, libc::XDP_PGOFF_RX_RING, &offsets.rx, 16)?;
+    let sending = Ring::map(fd, libc::XDP_PGOFF_TX_RING, &offsets.tx, 16)?;
     let completed = Ring::map(fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as off_t, &offsets.cr, 8)?;
     let starts = |ring: &Ring| ring.entries().into_iter().map(|address| address & START).collect::<HashSet<_>>();
-    Some((&starts(&fill) | &starts(&received), starts(&completed)))
+    let (waiting, completed) = (&starts(&fill) | &starts(&received), starts(&completed));
+    let unsent = starts(&sending).difference(&completed).count() as u32;
+    Some(Held { waiting, completed, unsent })
 }
 
 const NO_OFFSETS: libc::xdp_ring_offset = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
