@@ -284,6 +284,8 @@ impl Drop for Inner {
         let mut known = control();
         known.remove(&self.id);
         let name = name_by_id(self.id);
+        let applied = self.applied.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let kept: Vec<_> = applied.xdp_sockets.drain(..).map(|(pool, sockets)| (pool, sockets.keep())).collect();
         // SAFETY: the port is open and stopped, no handle is left, and it is not used again. Its
         // device may be another port's too: then it stays.
         let (close, remove) = unsafe {
@@ -294,11 +296,8 @@ impl Drop for Inner {
         if (close, remove) != (0, 0) {
             tracing::warn!("port {} ({}): close {close}, remove {remove}", self.spec, name.unwrap_or_default());
         }
-        if self.info.driver == xdp::DRIVER {
-            let applied = self.applied.get_mut().unwrap_or_else(PoisonError::into_inner);
-            for (pool, sockets) in applied.xdp_sockets.drain(..) {
-                sockets.reclaim(&pool);
-            }
+        for (pool, sockets) in kept {
+            sockets.reclaim(&pool);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! What DPDK's AF_XDP driver leaves behind when a port closes, taken back.
 //!
-//! The driver closes the socket of a queue only half: the descriptor that holds the queue's memory
-//! (the umem) stays open, so the interface's queue stays taken, and the buffers that the kernel holds
-//! for it are never freed. Both releases that are supported do so. This finds the descriptors that
-//! opening a port made, and once the port is closed reads out of their rings which buffers the kernel
-//! has, frees those and closes the descriptor. The rings are described in the kernel's
-//! Documentation/networking/af_xdp.rst.
+//! The driver never frees the buffers that the kernel holds for a queue. DPDK 22.11 moreover closes the
+//! socket only half: the descriptor that holds the queue's memory (the umem) stays open, so the queue
+//! stays taken. This finds the sockets that opening a port made, keeps them while it is closed, reads
+//! out of their rings which buffers the kernel has, frees those and ends the sockets. The rings are
+//! described in the kernel's Documentation/networking/af_xdp.rst.
 
 use super::PortSpec;
 use super::losses::{self, Losses};
@@ -14,7 +13,7 @@ use crate::memory::MbufPool;
 use libc::{c_int, c_void, off_t};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,17 +95,43 @@ impl Sockets {
         self.0.iter().map(|(fd, _)| losses::of_xdp(*fd)).fold(Losses::default(), Losses::plus)
     }
 
-    /// Closes those that are still open although their port is closed, and gives the buffers that
-    /// the kernel holds for them back to `pool`. Those that cannot be found are noted as lost.
+    /// Takes a descriptor of our own of each, and a view of its rings, so that they can be read after the
+    /// driver has let go.
+    pub(super) fn keep(self) -> Kept {
+        let keep = |(fd, inode): (RawFd, u64)| {
+            (xdp_inode(fd) == Some(inode)).then_some(())?;
+            // SAFETY: makes another descriptor of an open socket, which is then owned.
+            let own = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
+            // SAFETY: made above, and nobody else's.
+            let own = (own >= 0).then(|| unsafe { OwnedFd::from_raw_fd(own) })?;
+            Some(KeptSocket { rings: Rings::map(own.as_raw_fd()), drivers: fd, inode, _own: own })
+        };
+        Kept(self.0.into_iter().filter_map(keep).collect())
+    }
+}
+
+/// Sockets whose port is being closed.
+pub(super) struct Kept(Vec<KeptSocket>);
+
+struct KeptSocket {
+    rings: Option<Rings>,
+    /// The driver's descriptor: DPDK 22.11 forgets to close it, 24.11 does close it.
+    drivers: RawFd,
+    inode: u64,
+    _own: OwnedFd,
+}
+
+impl Kept {
+    /// Once the port is closed: gives the buffers that the kernel holds for the sockets back to `pool`,
+    /// and ends the sockets. Buffers that cannot be found are noted as lost.
     pub(super) fn reclaim(self, pool: &MbufPool) {
-        for (fd, inode) in self.0 {
-            if xdp_inode(fd) != Some(inode) {
-                continue;
+        for KeptSocket { rings, drivers, inode, _own } in self.0 {
+            let Held { waiting, completed, unsent } = rings.map(|rings| rings.held()).unwrap_or_default();
+            if xdp_inode(drivers) == Some(inode) {
+                unmap(inode);
+                // SAFETY: the driver made it and has forgotten it; nobody else closes it.
+                unsafe { libc::close(drivers) };
             }
-            let Held { waiting, completed, unsent } = held_by_kernel(fd).unwrap_or_default();
-            unmap(inode);
-            // SAFETY: the driver made it and has forgotten it; nobody else closes it.
-            unsafe { libc::close(fd) };
             let mut back = 0;
             // More than there can be would mean that the rings were misread: better lose them all.
             if waiting.len() <= FILL as usize {
@@ -172,24 +197,40 @@ struct Held {
     unsent: u32,
 }
 
-fn held_by_kernel(fd: RawFd) -> Option<Held> {
-    let mut offsets = libc::xdp_mmap_offsets { rx: NO_OFFSETS, tx: NO_OFFSETS, fr: NO_OFFSETS, cr: NO_OFFSETS };
-    let mut size = size_of_val(&offsets) as libc::socklen_t;
-    // SAFETY: fills the structure of the size given.
-    let result =
-        unsafe { libc::getsockopt(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, (&raw mut offsets).cast(), &mut size) };
-    if result != 0 {
-        return None;
+/// A socket's four rings.
+struct Rings {
+    fill: Ring,
+    received: Ring,
+    sending: Ring,
+    completed: Ring,
+}
+
+impl Rings {
+    fn map(fd: RawFd) -> Option<Rings> {
+        let mut offsets = libc::xdp_mmap_offsets { rx: NO_OFFSETS, tx: NO_OFFSETS, fr: NO_OFFSETS, cr: NO_OFFSETS };
+        let mut size = size_of_val(&offsets) as libc::socklen_t;
+        // SAFETY: fills the structure of the size given.
+        let result = unsafe {
+            libc::getsockopt(fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, (&raw mut offsets).cast(), &mut size)
+        };
+        if result != 0 {
+            return None;
+        }
+        // RX and TX rings hold an address, a length and flags in each entry, the others an address alone.
+        Some(Rings {
+            fill: Ring::map(fd, libc::XDP_UMEM_PGOFF_FILL_RING as off_t, &offsets.fr, 8)?,
+            received: Ring::map(fd, libc::XDP_PGOFF_RX_RING, &offsets.rx, 16)?,
+            sending: Ring::map(fd, libc::XDP_PGOFF_TX_RING, &offsets.tx, 16)?,
+            completed: Ring::map(fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as off_t, &offsets.cr, 8)?,
+        })
     }
-    // RX and TX rings hold an address, a length and flags in each entry, the others an address alone.
-    let fill = Ring::map(fd, libc::XDP_UMEM_PGOFF_FILL_RING as off_t, &offsets.fr, 8)?;
-    let received = Ring::map(fd, libc::XDP_PGOFF_RX_RING, &offsets.rx, 16)?;
-    let sending = Ring::map(fd, libc::XDP_PGOFF_TX_RING, &offsets.tx, 16)?;
-    let completed = Ring::map(fd, libc::XDP_UMEM_PGOFF_COMPLETION_RING as off_t, &offsets.cr, 8)?;
-    let starts = |ring: &Ring| ring.entries().into_iter().map(|address| address & START).collect::<HashSet<_>>();
-    let (waiting, completed) = (&starts(&fill) | &starts(&received), starts(&completed));
-    let unsent = starts(&sending).difference(&completed).count() as u32;
-    Some(Held { waiting, completed, unsent })
+
+    fn held(&self) -> Held {
+        let starts = |ring: &Ring| ring.entries().into_iter().map(|address| address & START).collect::<HashSet<_>>();
+        let (waiting, completed) = (&starts(&self.fill) | &starts(&self.received), starts(&self.completed));
+        let unsent = starts(&self.sending).difference(&completed).count() as u32;
+        Held { waiting, completed, unsent }
+    }
 }
 
 const NO_OFFSETS: libc::xdp_ring_offset = libc::xdp_ring_offset { producer: 0, consumer: 0, desc: 0, flags: 0 };
