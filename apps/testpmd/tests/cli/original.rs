@@ -1,4 +1,7 @@
 //! Side by side with DPDK's own, where it is installed: the same commands, the same answers.
+//!
+//! The texts are those of 22.11. Where a later original words an answer otherwise, [`plain`] leaves that
+//! line out or [`later`] names the command; everything else is compared on every release.
 
 use crate::session::{NULL, ORIGINAL, PROGRAM, Session, arguments, original_is_there};
 
@@ -115,12 +118,21 @@ show port summary all
 port stop 9
 port detach 9";
 
-/// What differs between any two runs: numbers of packets, random addresses, the log.
+/// Whether a release after 22.11 answers something else, so that only 22.11 is compared with.
+fn later(command: &str, theirs: &str) -> bool {
+    // Since 24.03 the reason for a failure is its code: "Rx queue count get failed rc=-95 queue_id=0".
+    command == "show port 0 rxq 0 desc used count" && theirs.contains("Rx queue count get failed rc=")
+}
+
+/// Without what differs between any two runs (numbers of packets, random addresses, the log) or between
+/// releases.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
-    for line in
-        text.replace('\r', "").lines().filter(|line| !line.starts_with("EAL: ") && !line.starts_with("TELEMETRY: "))
-    {
+    // Since 23.03 `show port info` ends with what the driver tells of itself, nothing on these ports.
+    let text = text.replace('\r', "").replace("Device private info:\n  none\n", "");
+    for line in text.lines().filter(|line| !line.starts_with("EAL: ") && !line.starts_with("TELEMETRY: ")) {
+        // Since 24.03 what the library says is marked as such.
+        let line = line.strip_prefix("ETHDEV: ").unwrap_or(line);
         let words = line.split_whitespace().map(|word| {
             let random = word.len() == 17 && word.matches(':').count() == 5 && !word.starts_with("02:00:00");
             if random { "MAC" } else { word }
@@ -146,7 +158,7 @@ fn compare(devices: &[&str]) {
     let mut differ = Vec::new();
     for command in SAME.lines() {
         let (theirs, ours) = (original.run(command), ours.run(command));
-        if plain(&theirs) != plain(&ours) {
+        if plain(&theirs) != plain(&ours) && !later(command, &theirs) {
             differ.push(format!("> {command}\n--- the original\n{theirs}--- ours\n{ours}"));
         }
     }
