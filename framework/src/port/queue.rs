@@ -140,9 +140,6 @@ impl TxQueue {
         };
         batch.take_raw(|packets, count| {
             let count = count.min(sendable);
-            if count == 0 {
-                return 0; // memif of 24.11 reads the first pointer even of none
-            }
             // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.
             usize::from(unsafe { dpdk_sys::shim_tx_burst(port, queue, packets, count as u16) })
         })
