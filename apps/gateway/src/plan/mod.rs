@@ -77,7 +77,7 @@ pub struct Gateway {
     pool: MbufPool,
 }
 
-/// Whether the links are looked at this often decides how long a failed uplink goes unnoticed.
+/// How often the uplinks' links are looked at, and so how long one that fails goes unnoticed.
 const LINK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Gateway {
