@@ -11,8 +11,8 @@ use iogate::packet::ndp::{
 use iogate::packet::nvme_tcp::{Command, ConnectData, Response};
 use iogate::packet::{
     Aoe, Arp, Bth, Ethernet, FcFrame, Fcoe, Fip, Header, Icmp, Icmpv6, IpProtocol, Ipv4, Ipv6, Iscsi, Layer2, MacAddr,
-    NvmeTcp, Pause, Pfc, PseudoHeader, Tcp, Udp, Vlan, Vxlan, aoe as ata, checksum as sums, fip as fips, iscsi as scsi,
-    lldp as tlv, ndp as nd, roce as rdma, vlan as vlans,
+    NvmeTcp, Pause, Pfc, PseudoHeader, Stamp, Tcp, Udp, Vlan, Vxlan, aoe as ata, checksum as sums, fip as fips,
+    iscsi as scsi, lldp as tlv, ndp as nd, roce as rdma, vlan as vlans,
 };
 
 /// Shows a value, which calls all of its accessors and runs through all of its iterators.
@@ -169,6 +169,14 @@ pub fn roce(bytes: &[u8]) {
     header::<Bth>(bytes);
     if let Ok((rest, _)) = Bth::parse(bytes).and_then(|(_, rest)| rdma::split_icrc(rest)) {
         header::<rdma::Reth>(rest);
+    }
+}
+
+/// Stamps at the end of a frame.
+pub fn stamp(bytes: &[u8]) {
+    header::<Stamp>(bytes);
+    if let Ok(stamp) = Stamp::at_end(bytes) {
+        show(stamp);
     }
 }
 
