@@ -7,7 +7,7 @@
 //!
 //! Modules depend downwards only: [`worker`] on [`pipeline`], [`pipeline`] on [`port`], [`port`]
 //! on [`memory`], [`memory`] on [`eal`], which names the others only to begin their builders.
-//! [`packet`] stands on nothing, and [`telemetry`] on the time-stamp counter alone.
+//! [`packet`] stands on nothing, [`sriov`] on [`packet`] alone, and [`telemetry`] on the time-stamp counter.
 
 // Unsafe code stands in the modules that call DPDK, and in no other.
 #[allow(unsafe_code)]
@@ -21,6 +21,7 @@ pub mod pipeline;
 #[allow(unsafe_code)]
 pub mod port;
 pub mod prelude;
+pub mod sriov;
 #[allow(unsafe_code)]
 pub mod telemetry;
 #[cfg(feature = "testkit")]

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use iogate_gateway::config::{self, Config};
 use iogate_gateway::control::{Server, Topic, client};
 use iogate_gateway::plan::Gateway;
-use iogate_gateway::view;
+use iogate_gateway::{vf, view};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,6 +52,11 @@ enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// The virtual functions of the machine's cards
+    Vf {
+        #[command(subcommand)]
+        command: VfCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -61,6 +66,18 @@ enum Command {
     Man {
         /// The folder; it must exist
         folder: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum VfCommand {
+    /// Show every physical function, its virtual functions, and who uses them
+    List {
+        /// How
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+        #[command(flatten)]
+        machine: vf::Machine,
     },
 }
 
@@ -103,7 +120,7 @@ impl From<Level> for LevelFilter {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Output {
     /// A table
     Text,
@@ -148,6 +165,9 @@ fn execute(command: Command) -> Result<ExitCode> {
             }
         }
         Command::Stop { target } => client::stop(&target.socket()?)?,
+        Command::Vf { command: VfCommand::List { output, machine } } => {
+            say(&vf::list(&machine, output == Output::Json)?)?;
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "iogate", &mut script);

@@ -122,6 +122,11 @@ pub fn text(report: &Report) -> String {
     }
 }
 
+/// A value that may not be known.
+pub(crate) fn unknown(value: Option<impl ToString>) -> String {
+    value.map_or("-".into(), |value| value.to_string())
+}
+
 fn up(state: bool) -> String {
     if state { "up" } else { "down" }.into()
 }
@@ -150,7 +155,7 @@ fn bytes(count: u64) -> String {
 }
 
 /// Columns of numbers stand to the right.
-fn table(head: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(head: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
     let numeric = |text: &String| text.starts_with(|first: char| first.is_ascii_digit()) || text == "-";
     let mut table = Table::new();

@@ -3,7 +3,7 @@
 
 mod support;
 
-use iogate::testkit::{Frame, mac, read_pcap, write_pcap};
+use iogate::testkit::{Card, FakeHost, Frame, mac, read_pcap, write_pcap};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -428,4 +428,30 @@ fn manual_pages_are_written() {
     let output = iogate(&["man", "/nowhere"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write manual pages into /nowhere"), "{}", text(&output));
+}
+
+// ------------------------------------------------------------------ vf
+
+#[test]
+fn vf_list_shows_cards_and_who_uses_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = FakeHost::create(folder.path(), &[Card::Intel82576]);
+    let pf = Card::Intel82576.pfs()[0];
+    fake.set_num_vfs(pf, 2);
+    fake.bind(fake.vf(pf, 0), Some("vfio-pci"));
+    fake.add_process(4711, "dpdk-testpmd", &["/dev/vfio/3"]);
+    let output = must(IOGATE, &["vf", "list", "--sysfs-root", path(folder.path())]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0].trim_start().starts_with("ADDRESS"), "{output}");
+    assert!(lines[1].contains("82576 PF") && lines[1].contains("eth0 (up)") && lines[1].ends_with("2/7"), "{output}");
+    assert!(lines[2].contains("VF 0") && lines[2].ends_with("pid 4711 (dpdk-testpmd) through /dev/vfio/3"), "{output}");
+    let json = must(IOGATE, &["vf", "list", "-o", "json", "--sysfs-root", path(folder.path())]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["pfs"][0]["vfs"][0]["holders"][0]["pid"], 4711);
+    assert_eq!(json["pfs"][1]["family"], "82576");
+
+    let nowhere = iogate(&["vf", "list", "--sysfs-root", path(&folder.path().join("nowhere"))]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("sys/bus/pci/devices"), "{}", text(&nowhere));
 }

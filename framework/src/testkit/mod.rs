@@ -1,6 +1,6 @@
 //! What the tests of this crate and of applications stand on (feature `testkit`): one EAL for a
 //! whole test process, ports with the test at the other end, frames by their layers, a check that
-//! no buffer leaked, capture files, and network namespaces.
+//! no buffer leaked, capture files, network namespaces, and machines with SR-IOV cards as trees of files.
 //!
 //! ```
 //! use iogate::pipeline::{Context, Stage, chain};
@@ -26,6 +26,7 @@ mod fake_port;
 mod frame;
 mod log;
 mod namespace;
+mod sriov;
 mod storage;
 
 pub use capture::{read_pcap, write_pcap};
@@ -33,6 +34,7 @@ pub use fake_port::FakePort;
 pub use frame::{Frame, mac};
 pub use log::warnings;
 pub use namespace::{in_namespace, sh, skip};
+pub use sriov::{Card, FakeHost};
 
 use crate::eal::{Eal, HugePages};
 use crate::memory::MbufPool;

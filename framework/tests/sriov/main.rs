@@ -1,0 +1,3 @@
+//! SR-IOV on trees of files.
+
+mod discover;
