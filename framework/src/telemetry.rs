@@ -91,9 +91,7 @@ impl Histogram {
     pub fn snapshot(&self) -> hdrhistogram::Histogram<u64> {
         let mut copy = hdrhistogram::Histogram::new(3).expect("3 significant digits are allowed");
         for (bucket, count) in self.buckets.iter().enumerate().filter(|(_, count)| count.get() > 0) {
-            copy.saturating_record(lowest_in(bucket));
-            // The first was recorded above, which also made the histogram grow as far as needed.
-            let _ = copy.record_n(lowest_in(bucket), count.get() - 1);
+            copy.record_n(lowest_in(bucket), count.get()).expect("it grows as far as needed");
         }
         copy
     }
@@ -221,6 +219,18 @@ mod tests {
             prop_assert!(bucket < BUCKETS);
             let low = lowest_in(bucket);
             prop_assert!(low <= value && value - low <= value / u64::from(STEPS));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_holds_what_was_recorded() {
+        for value in [0, 31, 1_000_000, u64::MAX] {
+            let histogram = Histogram::default();
+            (0..3).for_each(|_| histogram.record(value));
+            let copy = histogram.snapshot();
+            let low = lowest_in(bucket_of(value));
+            assert_eq!(copy.len(), 3);
+            assert!(copy.min() <= low && low - copy.min() <= low / 1000, "{value}: {}", copy.min());
         }
     }
 

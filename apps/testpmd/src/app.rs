@@ -1,7 +1,7 @@
 //! The program: everything that commands work on.
 
 use crate::commands;
-use crate::engine::{self, Counts, Plan, Running};
+use crate::engine::{self, Counts, Plan, Running, Wanted};
 use crate::grammar::Which;
 use crate::options::Options;
 use crate::ports::{self, PortState, Ports};
@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use crate::show;
 use crate::terminal::{Editor, Event, Input, Key, PROMPT, Signals, prompt};
 use crate::verbose::Verbose;
+use hdrhistogram::Histogram;
 use iogate::eal::{Eal, Lcore};
 use iogate::memory::MbufPool;
 use std::io::{self, Write};
@@ -134,15 +135,33 @@ impl App {
 
     /// Takes forwarding up again.
     pub(crate) fn resume_forwarding(&mut self) {
-        let Some(counted) = self.paused.take() else { return };
         let plan = self.plan();
-        match engine::start(self, &plan, None) {
-            Ok(mut running) => {
+        let started = self.paused.is_some().then(|| engine::start(self, &plan, None));
+        match (started, self.paused.take()) {
+            (Some(Ok(mut running)), Some(counted)) => {
                 running.go_on_from(&counted);
                 self.running = Some(running);
             }
-            Err(error) => complain!("{error:#}"),
+            (Some(Err(error)), _) => complain!("{error:#}"),
+            _ => {}
         }
+    }
+
+    /// Measures what is wanted on the streams that run, and on those that start.
+    pub(crate) fn measure(&mut self, wanted: Wanted) {
+        self.settings.wanted = wanted;
+        if let Some(running) = &self.running {
+            running.observe(wanted);
+        }
+    }
+
+    /// How old the packets were that came in on a port, of the run that is or was last.
+    pub(crate) fn latency(&self, port: u16) -> Histogram<u64> {
+        let counts = match &self.running {
+            Some(running) => Some(running.observed()),
+            None => self.finished.as_ref().map(|finished| finished.observed.clone()),
+        };
+        engine::latency(&counts.unwrap_or_default(), port)
     }
 
     /// Runs one line.

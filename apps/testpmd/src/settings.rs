@@ -1,5 +1,6 @@
 //! What forwarding is to be like: everything that `set` changes and `start` looks at.
 
+use crate::engine::Wanted;
 use crate::forward::{Config, Datagram, Mode, NoisyConfig, Retry};
 use crate::grammar::number;
 use crate::options::{Options, Topology};
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) flush_rx: bool,
     pub(crate) link_check: bool,
     pub(crate) hide_zero: bool,
+    /// What is measured while it forwards.
+    pub(crate) wanted: Wanted,
 }
 
 impl Settings {
@@ -75,6 +78,7 @@ impl Settings {
             flush_rx: options.flush_rx,
             link_check: options.link_check,
             hide_zero: false,
+            wanted: options.wanted,
         }
     }
 

@@ -140,7 +140,7 @@ fn counts(app: &App) -> Counts {
 
 fn show_forward(app: &App) {
     let counts = counts(app);
-    if app.json { json::forward(&counts) } else { engine::show(&counts) }
+    if app.json { json::forward(&counts, app.settings.wanted) } else { engine::show(&counts, app.settings.wanted) }
 }
 
 fn clear_forward(app: &mut App) {

@@ -7,6 +7,7 @@ mod display;
 mod filters;
 mod flows;
 mod help;
+mod measure;
 mod port;
 mod port_config;
 mod queues;
@@ -53,6 +54,7 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &checksum::FAMILY,
     &filters::FAMILY,
     &flows::FAMILY,
+    &measure::FAMILY,
     &tools::FAMILY,
     &help::FAMILY,
 ];

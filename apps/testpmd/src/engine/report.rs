@@ -1,8 +1,10 @@
 //! What was forwarded.
 
+use super::observe::{Observed, Wanted};
 use super::topology::Link;
 use crate::screen::say;
 use iogate::port::PortStats;
+use iogate::telemetry::cycles_per_second;
 use std::collections::BTreeMap;
 
 /// Of one stream.
@@ -93,27 +95,115 @@ impl PortCounts {
 pub(crate) struct Counts {
     pub(crate) mode: &'static str,
     pub(crate) csum: bool,
+    /// Whether the mode makes packets of its own.
+    pub(crate) makes: bool,
     pub(crate) streams: Vec<StreamCounts>,
     pub(crate) ports: BTreeMap<u16, PortCounts>,
+    /// What was measured on the streams.
+    pub(crate) observed: Vec<Observed>,
+}
+
+impl Counts {
+    /// TSC cycles of rounds with packets, and how many packets that were.
+    pub(crate) fn cycles(&self) -> (u64, u64) {
+        let packets = |stream: &StreamCounts| if self.makes { stream.sent } else { stream.received };
+        (self.observed.iter().map(|seen| seen.cycles.get()).sum(), self.streams.iter().map(packets).sum())
+    }
+
+    /// Forgets the latency of a port.
+    pub(crate) fn clear_latency(&mut self, port: u16) {
+        let of_it = self.observed.iter_mut().filter(|seen| seen.link.rx_port == port);
+        of_it.for_each(|seen| seen.latency = Default::default());
+    }
+
+    /// Bursts by size that came in on a port, and that left by it.
+    pub(crate) fn bursts(&self, port: u16) -> [Vec<u64>; 2] {
+        let of = |bursts: Vec<Vec<u64>>| {
+            let mut lists = bursts.into_iter();
+            let mut sum = lists.next().unwrap_or_default();
+            lists.for_each(|list| sum.iter_mut().zip(list).for_each(|(sum, count)| *sum += count));
+            sum
+        };
+        let rx = self.observed.iter().filter(|seen| seen.link.rx_port == port).map(|seen| seen.rx_bursts.read());
+        let tx = self.observed.iter().filter(|seen| seen.link.tx_port == port).map(|seen| seen.tx_bursts.read());
+        [of(rx.collect()), of(tx.collect())]
+    }
 }
 
 const DASHES: &str = "----------------------";
 
 /// Shows streams, where there are more of them than ports, then ports, then sums.
-pub(crate) fn show(counts: &Counts) {
-    if counts.streams.len() > counts.ports.len() {
-        counts.streams.iter().filter(|stream| stream.received + stream.sent + stream.dropped > 0).for_each(show_stream);
+pub(crate) fn show(counts: &Counts, wanted: Wanted) {
+    let by_stream = counts.streams.len() > counts.ports.len();
+    if by_stream {
+        let busy = counts.streams.iter().filter(|stream| stream.received + stream.sent + stream.dropped > 0);
+        for stream in busy {
+            show_stream(stream);
+            let seen = counts.observed.iter().find(|seen| wanted.bursts && seen.link == stream.link);
+            if let Some(seen) = seen {
+                show_bursts("RX", &seen.rx_bursts.read());
+                show_bursts("TX", &seen.tx_bursts.read());
+            }
+        }
     }
     let mut sum = PortCounts::default();
     for (id, port) in &counts.ports {
         say!("\n  {DASHES} Forward statistics for port {id:<2} {DASHES}");
         show_port(port, counts.csum);
+        if wanted.bursts && !by_stream {
+            let [rx, tx] = counts.bursts(*id);
+            show_bursts("RX", &rx);
+            show_bursts("TX", &tx);
+        }
         say!("  {}", "-".repeat(76));
         sum = sum.plus(port);
     }
     say!("\n  +++++++++++++++ Accumulated forward statistics for all ports+++++++++++++++");
     show_port(&sum, false);
     say!("  {}", "+".repeat(76));
+    let (cycles, packets) = counts.cycles();
+    if wanted.cycles && packets > 0 {
+        say!(
+            "\n  CPU cycles/packet={:.2} (total cycles={cycles} / total {} packets={packets}) at {} MHz Clock",
+            cycles as f64 / packets as f64,
+            counts.mode,
+            cycles_per_second() / 1_000_000
+        );
+    }
+}
+
+/// Sizes that are named, besides 0.
+const NAMED_SIZES: usize = 2;
+
+/// How many bursts there were, and in hundredths how many of them were empty, and of the commonest sizes.
+fn show_bursts(way: &str, bursts: &[u64]) {
+    if let Some(text) = burst_shares(bursts) {
+        say!("  {way}-bursts : {text}");
+    }
+}
+
+/// Shares are cut off, not rounded, and the last one is what is left to 100.
+fn burst_shares(bursts: &[u64]) -> Option<String> {
+    let all: u64 = bursts.iter().sum();
+    let empty = *bursts.first().filter(|_| all > 0)?;
+    if empty == all {
+        return Some(format!("{all} [100% of 0 pkts]"));
+    }
+    let mut sizes: Vec<(usize, u64)> =
+        bursts.iter().copied().enumerate().skip(1).filter(|(_, count)| *count > 0).collect();
+    sizes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let share = |count: u64| (u128::from(count) * 100 / u128::from(all)) as u64;
+    let mut left = 100 - share(empty);
+    let mut text = format!("{all} [{}% of 0 pkts", share(empty));
+    for (at, (size, count)) in sizes.iter().take(NAMED_SIZES).enumerate() {
+        let share = if at + 1 == sizes.len() { left } else { share(*count) };
+        left -= share;
+        text.push_str(&format!(" + {share}% of {size} pkts"));
+    }
+    if sizes.len() > NAMED_SIZES {
+        text.push_str(&format!(" + {left}% of other"));
+    }
+    Some(text + "]")
 }
 
 fn show_stream(stream: &StreamCounts) {
@@ -161,5 +251,28 @@ impl PortCounts {
         self.stats.rx_no_buffer += other.stats.rx_no_buffer;
         self.tx_dropped += other.tx_dropped;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_bursts_add_up() {
+        let of = |list: &[(usize, u64)]| {
+            let mut bursts = vec![0; 65];
+            list.iter().for_each(|(size, count)| bursts[*size] = *count);
+            burst_shares(&bursts).unwrap_or_default()
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&[(0, 7)]), "7 [100% of 0 pkts]");
+        assert_eq!(of(&[(32, 7)]), "7 [0% of 0 pkts + 100% of 32 pkts]");
+        assert_eq!(of(&[(0, 94614), (32, 1)]), "94615 [99% of 0 pkts + 1% of 32 pkts]");
+        assert_eq!(of(&[(0, 32902), (32, 31), (31, 1)]), "32934 [99% of 0 pkts + 0% of 32 pkts + 1% of 31 pkts]");
+        assert_eq!(
+            of(&[(5, 700), (9, 190), (11, 80), (13, 30)]),
+            "1000 [0% of 0 pkts + 70% of 5 pkts + 19% of 9 pkts + 11% of other]"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Starting and stopping.
 
+use super::observe::{Observed, Observer, Wanted};
 use super::report::{self, Counts, PortCounts, StreamCounts};
 use super::stream::Surrounded;
 use super::topology::{Link, Plan};
@@ -20,6 +21,7 @@ struct Flow {
     bad: Option<Arc<BadChecksums>>,
     /// Sent before it started: `start tx_first`.
     first: u64,
+    observed: Observed,
 }
 
 /// Forwarding.
@@ -52,9 +54,19 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
             // As the original: untouched packets get no tag.
             let tags = app.ports.get(link.tx_port).filter(|_| app.settings.mode != Mode::Io);
             let tags = tags.map_or(&[][..], |port| &port.tx_vlans);
-            let stage = Surrounded::new(built.stage, app.verbose.clone(), place, tags);
+            let observed = app.paused.iter().flat_map(|paused| &paused.observed).find(|seen| seen.link == *link);
+            let observed = observed.cloned().unwrap_or_else(|| Observed::new(*link));
+            let mut stage = Surrounded::new(built.stage, app.verbose.clone(), place, tags);
+            let mut description = Description::default();
+            stage.describe(&mut description);
+            stage.observe(Observer::new(
+                app.settings.wanted,
+                &observed,
+                description.outlets,
+                app.settings.mode.receives(),
+            ));
             let poller = worker.poll(built.queues, stage);
-            flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent });
+            flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent, observed });
         }
     }
     runtime.start()?;
@@ -140,7 +152,7 @@ pub(crate) fn stop(app: &mut App) {
     say!("Waiting for lcores to finish...");
     let counts = running.counts(app);
     app.verbose.show();
-    report::show(&counts);
+    report::show(&counts, app.settings.wanted);
     say!("\nDone.");
     app.finished = Some(counts);
 }
@@ -149,7 +161,13 @@ impl Running {
     /// What has been forwarded since it was started or cleared.
     pub(crate) fn counts(&self, app: &App) -> Counts {
         let base = |link: &Link| self.base.streams.iter().find(|base| base.link == *link).copied().unwrap_or_default();
-        let mut counts = Counts { csum: self.mode == Mode::Csum, mode: self.mode.name(), ..Counts::default() };
+        let mut counts = Counts {
+            csum: self.mode == Mode::Csum,
+            mode: self.mode.name(),
+            makes: self.mode.makes(),
+            observed: self.observed(),
+            ..Counts::default()
+        };
         for flow in &self.flows {
             let before = self.before.streams.iter().find(|before| before.link == flow.link).copied();
             counts.streams.push(flow.counts().since(&base(&flow.link)).plus(&before.unwrap_or_default()));
@@ -187,6 +205,33 @@ impl Running {
         self.base.ports = port_counts(app, &self.ports);
         self.base.streams = self.flows.iter().map(Flow::counts).collect();
         self.before = Counts::default();
+        for flow in &mut self.flows {
+            let latency = flow.observed.latency.clone();
+            flow.observed = Observed { latency, ..Observed::new(flow.link) };
+        }
+        self.observe(app.settings.wanted);
+    }
+
+    /// What is measured on its streams.
+    pub(crate) fn observed(&self) -> Vec<Observed> {
+        self.flows.iter().map(|flow| flow.observed.clone()).collect()
+    }
+
+    /// Measures these from now on, and nothing else.
+    pub(crate) fn observe(&self, wanted: Wanted) {
+        for flow in &self.flows {
+            let observer = Observer::new(wanted, &flow.observed, flow.poller.outlets(), self.mode.receives());
+            // A worker that has ended has nothing to measure.
+            drop(flow.poller.call(move |poll| poll.stage_mut().observe(observer)));
+        }
+    }
+
+    /// Measures the latency of what comes in on a port from now on.
+    pub(crate) fn clear_latency(&mut self, port: u16, wanted: Wanted) {
+        for flow in self.flows.iter_mut().filter(|flow| flow.link.rx_port == port) {
+            flow.observed.latency = Arc::default();
+        }
+        self.observe(wanted);
     }
 
     /// Whether a worker has ended by itself.

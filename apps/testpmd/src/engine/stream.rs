@@ -1,5 +1,7 @@
-//! What a stream does besides its mode: packets are looked at, and get the tags of the port they leave by.
+//! What a stream does besides its mode: packets are looked at, get the tags of the port they leave by, and are
+//! measured.
 
+use super::observe::Observer;
 use crate::verbose::Verbose;
 use iogate::packet::vlan::{self, TAG_LEN};
 use iogate::packet::{EtherType, Tci, VlanTag};
@@ -14,6 +16,7 @@ pub(crate) struct Surrounded {
     place: (u16, u16),
     /// Tags to insert, innermost first.
     tags: Vec<VlanTag>,
+    observer: Option<Box<Observer>>,
 }
 
 impl Surrounded {
@@ -21,7 +24,12 @@ impl Surrounded {
     pub(crate) fn new(mode: Box<dyn Stage>, verbose: Verbose, place: (u16, u16), vlans: &[u16]) -> Self {
         let tpids = [EtherType::VLAN, EtherType::SERVICE_VLAN];
         let tag = |(vlan, tpid): (&u16, EtherType)| VlanTag { tpid, tci: Tci::new(*vlan, 0, false) };
-        Surrounded { mode, verbose, place, tags: vlans.iter().zip(tpids).map(tag).collect() }
+        Surrounded { mode, verbose, place, tags: vlans.iter().zip(tpids).map(tag).collect(), observer: None }
+    }
+
+    /// Measures from now on, or no more. What measured before is given back.
+    pub(super) fn observe(&mut self, observer: Option<Box<Observer>>) -> Option<Box<Observer>> {
+        std::mem::replace(&mut self.observer, observer)
     }
 
     #[cold]
@@ -44,20 +52,35 @@ impl Stage for Surrounded {
     #[inline]
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
         self.verbose.received(self.place, batch);
+        if let Some(observer) = &mut self.observer {
+            observer.received(batch);
+        }
         if !self.tags.is_empty() {
             self.tag(batch, cx);
         }
         self.mode.run(batch, cx);
+        if let Some(observer) = &mut self.observer {
+            observer.done();
+        }
     }
 
     #[inline]
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if let Some(observer) = &mut self.observer {
+            observer.begin();
+        }
         self.mode.generate(batch, cx);
+        if let Some(observer) = &mut self.observer {
+            observer.done();
+        }
     }
 
     #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.mode.flush(cx);
+        if let Some(observer) = &mut self.observer {
+            observer.end();
+        }
     }
 
     fn finish(&mut self) {

@@ -25,6 +25,8 @@ pub struct Config {
     pub multi_flow: bool,
     /// How many then, of each worker, 1 to 64 (`--txonly-flows`).
     pub txonly_flows: u16,
+    /// Whether the modes that make packets stamp them with the time (`set txstamp`); see [`iogate::packet::Stamp`].
+    pub stamp: bool,
     /// Flows of `flowgen`, at least 1 (`--flowgen-flows`).
     pub flowgen_flows: u32,
     /// Of `noisy` (`--noisy-*`).
@@ -46,6 +48,7 @@ impl Default for Config {
             split: Split::Off,
             multi_flow: false,
             txonly_flows: 64,
+            stamp: false,
             flowgen_flows: 1024,
             noisy: NoisyConfig::default(),
             checksums: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! The way out of every mode that sends, with the retries of `set fwd MODE retry`.
 
 use super::Retry;
+use iogate::packet::Stamp;
 use iogate::pipeline::{Description, Outlet};
 use iogate::port::TxQueue;
 use iogate::prelude::*;
@@ -12,6 +13,26 @@ pub(super) struct Door {
     outlet: Outlet,
     watch: Option<Watch>,
     retry: Option<Patience>,
+    stamper: Option<Stamper>,
+}
+
+/// Writes the time into packets, and numbers them.
+struct Stamper {
+    group: u16,
+    next: u32,
+}
+
+impl Stamper {
+    /// Packets of several segments, and those too short, go without.
+    fn stamp(&mut self, batch: &mut Batch) {
+        let now = cycles();
+        for packet in batch.packets_mut().iter_mut().filter(|packet| packet.segments() == 1) {
+            if let Ok(stamp) = Stamp::place_at_end(packet.data_mut()) {
+                *stamp = Stamp::new(self.group, self.next, now);
+                self.next = self.next.wrapping_add(1);
+            }
+        }
+    }
 }
 
 /// Looks at packets as they leave by a TX queue: `set verbose`.
@@ -46,7 +67,7 @@ impl Door {
             let cycles = u128::from(cycles_per_second()) * retry.delay.as_nanos() / 1_000_000_000;
             Patience { times: retry.times, cycles: cycles as u64 }
         };
-        Door { outlet: Outlet::new(queue), watch: None, retry: retry.map(patience) }
+        Door { outlet: Outlet::new(queue), watch: None, retry: retry.map(patience), stamper: None }
     }
 
     /// Has somebody look at packets as they leave.
@@ -55,9 +76,18 @@ impl Door {
         self
     }
 
+    /// Has packets stamped with the time as they leave, as those of a group.
+    pub(super) fn stamping(mut self, group: Option<u16>) -> Self {
+        self.stamper = group.map(|group| Stamper { group, next: 0 });
+        self
+    }
+
     /// Sends a whole batch.
     #[inline]
     pub(super) fn send(&mut self, batch: &mut Batch) {
+        if let Some(stamper) = &mut self.stamper {
+            stamper.stamp(batch);
+        }
         if let Some(watch) = &self.watch {
             watch.look(batch);
         }

@@ -147,6 +147,11 @@ impl Mode {
         !matches!(self, Mode::RxOnly | Mode::SharedRxq)
     }
 
+    /// Whether it makes packets of its own.
+    pub const fn makes(self) -> bool {
+        matches!(self, Mode::TxOnly | Mode::FlowGen)
+    }
+
     /// Whether answers leave by the port that the questions came from, whatever the topology.
     pub const fn loops(self) -> bool {
         matches!(self, Mode::IcmpEcho)
@@ -182,8 +187,8 @@ impl Mode {
                 let by_port = built.by_port.insert(Arc::default()).clone();
                 Box::new(chain(shared_rxq::SharedRxq { by_port }))
             }
-            Mode::TxOnly => stream.behind(tx_only::TxOnly::new(config, &stream)?, config)?,
-            Mode::FlowGen => stream.behind(flow_gen::FlowGen::new(config, &stream)?, config)?,
+            Mode::TxOnly => stream.made_by(tx_only::TxOnly::new(config, &stream)?, config)?,
+            Mode::FlowGen => stream.made_by(flow_gen::FlowGen::new(config, &stream)?, config)?,
             Mode::Mac => stream.behind(stream.mac_stage(), config)?,
             Mode::MacSwap => stream.behind(mac_swap::MacSwap, config)?,
             Mode::FiveTupleSwap => stream.behind(five_tuple_swap::FiveTupleSwap, config)?,
@@ -304,6 +309,12 @@ impl Stream {
 
     fn behind<S: Stage + 'static>(&mut self, stage: S, config: &Config) -> Result<Box<dyn Stage>, Refused> {
         Ok(Box::new(chain(stage).then(self.door(config)?)))
+    }
+
+    /// As [`behind`](Stream::behind), for packets that a stage makes.
+    fn made_by<S: Stage + 'static>(&mut self, stage: S, config: &Config) -> Result<Box<dyn Stage>, Refused> {
+        let group = config.stamp.then_some(u16::from(self.worker));
+        Ok(Box::new(chain(stage).then(self.door(config)?.stamping(group))))
     }
 
     fn mac_stage(&self) -> mac::Mac {

@@ -6,6 +6,7 @@ mod usage;
 pub(crate) use parse::{Wrong, parse};
 pub(crate) use usage::usage;
 
+use crate::engine::Wanted;
 use crate::forward::Mode;
 use iogate::packet::MacAddr;
 use iogate::port::{PortConfig, QueueConfig};
@@ -78,6 +79,7 @@ pub(crate) struct Options {
     pub(crate) link_check: bool,
     pub(crate) device_start: bool,
     pub(crate) flush_rx: bool,
+    pub(crate) wanted: Wanted,
 }
 
 /// `--noisy-*`.
@@ -137,6 +139,7 @@ impl Default for Options {
             link_check: true,
             device_start: true,
             flush_rx: true,
+            wanted: Wanted::default(),
         }
     }
 }

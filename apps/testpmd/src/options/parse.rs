@@ -111,6 +111,8 @@ const RULES: &[(&str, Rule)] = &[
     ("no-rmv-interrupt", Flag(|_| ())),
     ("mask-event", Value(event)),
     ("print-event", Value(event)),
+    ("record-core-cycles", Flag(|o| o.wanted.cycles = true)),
+    ("record-burst-stats", Flag(|o| o.wanted.bursts = true)),
     ("no-flush-rx", Flag(|o| o.flush_rx = false)),
 ];
 

@@ -45,6 +45,7 @@ const OPTIONS: &str = "\
   --noisy-lkup-num-reads, --noisy-lkup-num-reads-writes =N: how noisy mode behaves.
   --disable-link-check: do not wait for links.
   --disable-device-start: leave ports stopped.
+  --record-core-cycles, --record-burst-stats: show cycles for each packet, sizes of bursts.
   --no-flush-rx: do not throw away what waits when forwarding starts.
   --no-lsc-interrupt, --no-rmv-interrupt, --mask-event=EVENT, --print-event=EVENT, --numa, --no-numa: accepted.
   --help, -h: this.

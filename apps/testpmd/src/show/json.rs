@@ -4,9 +4,11 @@
 
 use super::port_info::upper;
 use crate::app::App;
-use crate::engine::{Counts, PortCounts};
+use crate::engine::{Counts, PortCounts, Wanted};
 use crate::ports::{PortState, Sample};
 use crate::screen::say;
+use hdrhistogram::Histogram;
+use iogate::telemetry::cycles_per_second;
 use serde_json::{Map, Value, json};
 
 /// The version of all schemas.
@@ -133,11 +135,11 @@ fn counters(port: &PortCounts) -> Value {
     })
 }
 
-/// `show fwd stats all`.
-pub(crate) fn forward(counts: &Counts) {
+/// `show fwd stats all`, with what is measured.
+pub(crate) fn forward(counts: &Counts, wanted: Wanted) {
     let stream = |stream: &crate::engine::StreamCounts| {
         let link = stream.link;
-        json!({
+        let mut value = json!({
             "rx_port": link.rx_port,
             "rx_queue": link.rx_queue,
             "tx_port": link.tx_port,
@@ -145,7 +147,13 @@ pub(crate) fn forward(counts: &Counts) {
             "received": stream.received,
             "sent": stream.sent,
             "dropped": stream.dropped,
-        })
+        });
+        let seen = counts.observed.iter().find(|seen| wanted.bursts && seen.link == link);
+        if let Some(seen) = seen {
+            value["rx_bursts"] = bursts(&seen.rx_bursts.read());
+            value["tx_bursts"] = bursts(&seen.tx_bursts.read());
+        }
+        value
     };
     let port = |(id, port): (&u16, &PortCounts)| {
         let mut value = counters(port);
@@ -155,5 +163,26 @@ pub(crate) fn forward(counts: &Counts) {
     };
     let streams: Vec<Value> = counts.streams.iter().map(stream).collect();
     let ports: Vec<Value> = counts.ports.iter().map(port).collect();
-    print("fwd-stats", json!({ "mode": counts.mode, "streams": streams, "ports": ports }));
+    let mut body = json!({ "mode": counts.mode, "streams": streams, "ports": ports });
+    if wanted.cycles {
+        let (cycles, packets) = counts.cycles();
+        body["cycles"] = json!({ "total": cycles, "packets": packets, "hz": cycles_per_second() });
+    }
+    print("fwd-stats", body);
+}
+
+/// How many bursts there were, by their size.
+fn bursts(counts: &[u64]) -> Value {
+    let sizes = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    sizes.map(|(size, count)| (size.to_string(), json!(count))).collect::<Map<String, Value>>().into()
+}
+
+/// `show port N latency`, in nanoseconds.
+pub(crate) fn latency(id: u16, measured: &Histogram<u64>) {
+    let mut body = json!({ "port": id, "packets": measured.len() });
+    if !measured.is_empty() {
+        let lines = super::latency::lines(measured).into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+        body["latency_ns"] = lines.collect::<Map<String, Value>>().into();
+    }
+    print("port-latency", body);
 }

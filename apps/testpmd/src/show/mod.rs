@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod json;
+pub(crate) mod latency;
 pub(crate) mod port_info;
 pub(crate) mod port_stats;
 pub(crate) mod rss;
