@@ -137,6 +137,45 @@ fn sharing_counts_owners_and_null_ports_take_them_without_a_copy() {
 }
 
 #[test]
+fn a_tag_that_a_device_took_off_is_put_back() {
+    let pool = pool("tags", 64);
+    let _complete = Complete::new(&pool);
+    let frame = Frame::ethernet(mac(1), mac(2)).priority(100, 5).payload(vec![7; 46]).build();
+    let mut packet = pool.alloc_from(&frame).unwrap();
+    assert!(packet.restore_vlan() && packet.data() == frame, "there is nothing to put back");
+    assert!(packet.strip_vlan());
+    assert_eq!((packet.stripped_vlan(), packet.len()), (Some(5 << 13 | 100), frame.len() - 4));
+    assert_eq!(packet.data()[12..], frame[16..]);
+    assert!(!packet.strip_vlan(), "no second one");
+    assert!(packet.restore_vlan());
+    assert_eq!((packet.data(), packet.stripped_vlan(), packet.flags()), (&frame[..], None, 0));
+
+    assert!(packet.strip_vlan());
+    packet.prepend(packet.headroom()).unwrap();
+    assert!(!packet.restore_vlan() && packet.stripped_vlan().is_some(), "no room: it stays beside");
+}
+
+#[test]
+fn a_queue_gives_packets_as_they_were_on_the_wire() {
+    let mut fake = FakePort::new("as on the wire");
+    let tagged = Frame::ethernet(mac(1), mac(2)).priority(100, 5).payload(vec![7; 46]).build();
+    let untagged = Frame::ethernet(mac(1), mac(2)).payload(vec![8; 46]).build();
+    fake.inject_stripped(&tagged);
+    fake.inject_stripped(&untagged);
+    let mut batch: Batch = Batch::new();
+    let mut queue = fake.port.rx(0).unwrap().restore_vlans(true);
+    queue.receive_at_most(&mut batch, 1);
+    assert_eq!((queue.receive(&mut batch), batch.len()), (1, 2), "behind what is there");
+    assert_eq!((batch.packets()[0].data(), batch.packets()[1].data()), (&tagged[..], &untagged[..]));
+    drop((batch, queue));
+
+    fake.inject_stripped(&tagged);
+    let mut batch: Batch = Batch::new();
+    fake.port.rx(0).unwrap().receive(&mut batch);
+    assert_eq!(batch.packets()[0].stripped_vlan(), Some(5 << 13 | 100), "not unless it is asked for");
+}
+
+#[test]
 fn headers_are_found_only_where_they_fit() {
     let pool = pool("headers", 64);
     let _complete = Complete::new(&pool);

@@ -1,6 +1,7 @@
 //! One packet.
 
-use crate::packet::{Header, Malformed};
+use crate::packet::vlan::{self, TAG_LEN};
+use crate::packet::{EtherType, Ethernet, Header, Malformed, Tci, VlanTag};
 use std::ptr::NonNull;
 use std::slice;
 
@@ -215,9 +216,36 @@ impl Mbuf {
     }
 
     /// The VLAN tag that its device took off, when it says so.
+    #[inline]
     pub fn stripped_vlan(&self) -> Option<u16> {
-        const VLAN_STRIPPED: u64 = 1 << 6;
         (self.flags() & VLAN_STRIPPED != 0).then(|| self.head().vlan_tci)
+    }
+
+    /// Puts the VLAN tag back that its device took off; nothing to do when there is none. False, and
+    /// nothing done, when there is no headroom for it, or no addresses to put it behind.
+    #[inline]
+    #[must_use]
+    pub fn restore_vlan(&mut self) -> bool {
+        let Some(tci) = self.stripped_vlan().map(Tci) else { return true };
+        if self.data().len() < size_of::<Ethernet>() || self.prepend(TAG_LEN).is_none() {
+            return false;
+        }
+        self.head_mut().ol_flags &= !(VLAN | VLAN_STRIPPED);
+        vlan::insert(self.data_mut(), VlanTag { tpid: EtherType::VLAN, tci }).is_ok()
+    }
+
+    /// Takes the VLAN tag off and keeps it beside the data, as devices that strip tags do. False, and
+    /// nothing done, when it has none.
+    #[must_use]
+    pub fn strip_vlan(&mut self) -> bool {
+        if !self.header::<Ethernet>().is_ok_and(|ethernet| ethernet.ether_type() == EtherType::VLAN) {
+            return false;
+        }
+        let Ok(Some(tag)) = vlan::remove(self.data_mut()) else { return false };
+        let head = self.head_mut();
+        head.ol_flags |= VLAN | VLAN_STRIPPED;
+        head.vlan_tci = tag.tci.0;
+        self.trim_front(TAG_LEN)
     }
 
     /// Lets the packet have several owners, which may read and send it.
@@ -225,6 +253,11 @@ impl Mbuf {
         SharedMbuf(self)
     }
 }
+
+/// `RTE_MBUF_F_RX_VLAN`: a tag was seen.
+const VLAN: u64 = 1 << 0;
+/// `RTE_MBUF_F_RX_VLAN_STRIPPED`: it stands in `vlan_tci` alone.
+const VLAN_STRIPPED: u64 = 1 << 6;
 
 fn data_start(head: &dpdk_sys::rte_mbuf) -> *mut u8 {
     head.buf_addr.cast::<u8>().wrapping_add(usize::from(head.data_off))

@@ -86,6 +86,16 @@ pub struct PortInfo {
     pub passes_buffers: bool,
 }
 
+impl PortInfo {
+    /// Whether received packets may have their VLAN tag beside the data, in
+    /// [`Mbuf::stripped_vlan`](crate::memory::Mbuf::stripped_vlan), without anybody having asked for it:
+    /// the drivers of some virtual functions turn that on together with a VLAN filter, and so does a
+    /// physical function for its virtual ones. Drivers of software devices do as they are told.
+    pub fn may_strip(&self) -> bool {
+        self.bus.name == "pci"
+    }
+}
+
 /// Where a device is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bus {

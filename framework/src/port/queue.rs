@@ -13,12 +13,25 @@ pub struct RxQueue {
     port: Port,
     id: u16,
     queue: u16,
+    restores_vlans: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl RxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
-        RxQueue { id: port.id(), port, queue, _not_sync: PhantomData }
+        RxQueue { id: port.id(), port, queue, restores_vlans: false, _not_sync: PhantomData }
+    }
+
+    /// Whether VLAN tags that the device took off are put back, so that packets are what was on the wire.
+    /// Costs nothing where it is off, which is the default: only devices for which
+    /// [`PortInfo::may_strip`](super::PortInfo::may_strip) says so need it.
+    ///
+    /// A packet without room for its tag, of which no driver is known, comes without data: it must not be
+    /// taken for an untagged one.
+    #[must_use]
+    pub fn restore_vlans(mut self, on: bool) -> Self {
+        self.restores_vlans = on;
+        self
     }
 
     /// The port it belongs to.
@@ -45,10 +58,15 @@ impl RxQueue {
         most: usize,
     ) -> usize {
         let (port, queue) = (self.id, self.queue);
-        batch.fill_raw(most, |slots, free| {
+        let count = batch.fill_raw(most, |slots, free| {
             // SAFETY: the queue is set up and polled here alone; `slots` has room for `free`.
             usize::from(unsafe { dpdk_sys::shim_rx_burst(port, queue, slots, free as u16) })
-        })
+        });
+        if self.restores_vlans {
+            let first = batch.len() - count;
+            batch.packets_mut()[first..].iter_mut().for_each(restore_vlan);
+        }
+        count
     }
 
     /// Makes the calling thread's [`wait`](RxQueue::wait) listen to this queue.
@@ -89,6 +107,13 @@ impl RxQueue {
         let mut event = dpdk_sys::rte_epoll_event::default();
         // SAFETY: room for one event.
         unsafe { dpdk_sys::rte_epoll_wait(dpdk_sys::RTE_EPOLL_PER_THREAD, &mut event, 1, milliseconds) };
+    }
+}
+
+fn restore_vlan(packet: &mut Mbuf) {
+    if !packet.restore_vlan() {
+        let all = packet.data().len();
+        let _emptied = packet.trim_front(all);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A port with the test at the other end.
 
 use super::{eal, pool};
-use crate::memory::{Batch, MbufPool};
+use crate::memory::{Batch, Mbuf, MbufPool};
 use crate::port::{Port, RxQueue, TxQueue};
 use std::time::{Duration, Instant};
 
@@ -74,13 +74,31 @@ impl FakePort {
     /// # Panics
     /// As [`inject`](FakePort::inject).
     pub fn inject_many<F: AsRef<[u8]>>(&mut self, frames: impl IntoIterator<Item = F>) {
-        let mut batch: Batch = Batch::new();
         for frame in frames {
-            let packet = self.pool.alloc_from(frame.as_ref());
-            let packet = packet.unwrap_or_else(|| panic!("no buffer for a frame of {} bytes", frame.as_ref().len()));
-            drop(batch.push(packet, ()));
-            assert_eq!(self.tx.send(&mut batch), 1, "the ring of {} is full", self.pool.name());
+            let packet = self.packet(frame.as_ref());
+            self.inject_packet(packet);
         }
+    }
+
+    /// Has the port receive a frame whose VLAN tag, if it has one, the device took off and keeps beside it.
+    ///
+    /// # Panics
+    /// As [`inject`](FakePort::inject).
+    pub fn inject_stripped(&mut self, frame: &[u8]) {
+        let mut packet = self.packet(frame);
+        let _tagged = packet.strip_vlan();
+        self.inject_packet(packet);
+    }
+
+    fn packet(&self, frame: &[u8]) -> Mbuf {
+        let packet = self.pool.alloc_from(frame);
+        packet.unwrap_or_else(|| panic!("no buffer for a frame of {} bytes", frame.len()))
+    }
+
+    fn inject_packet(&mut self, packet: Mbuf) {
+        let mut batch: Batch = Batch::new();
+        drop(batch.push(packet, ()));
+        assert_eq!(self.tx.send(&mut batch), 1, "the ring of {} is full", self.pool.name());
     }
 
     /// What the code under test has sent since the last call, in order.

@@ -107,7 +107,8 @@ impl Gateway {
             let outlets = outlets.next().unwrap_or_default();
             let switch = Switch::new(tables.clone(), active.clone(), ingress.clone(), outlets);
             let counters = switch.counters().clone();
-            let queues = model.queues.iter().map(|queue| ports[ports::index(&config, queue.port)].rx(queue.queue));
+            let queues =
+                model.queues.iter().map(|queue| ports::rx(&ports[ports::index(&config, queue.port)], queue.queue));
             let queues = queues.collect::<iogate::Result<Vec<_>>>()?;
             let idle = idle(model.idle);
             let worker = runtime.worker(core)?.idle(idle).burst(usize::from(model.burst));

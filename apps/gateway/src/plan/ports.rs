@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
-use iogate::port::{MbufRing, Port, PortKind};
+use iogate::port::{MbufRing, Port, PortKind, RxQueue};
 
 /// Position among all ports: links first, then uplinks.
 pub(super) fn index(config: &Config, port: PortRef) -> usize {
@@ -58,6 +58,11 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Po
         ports.push(port);
     }
     Ok(ports)
+}
+
+/// A queue from which frames come as they were on the wire.
+pub(super) fn rx(port: &Port, queue: u16) -> iogate::Result<RxQueue> {
+    Ok(port.rx(queue)?.restore_vlans(port.info().may_strip()))
 }
 
 /// Gives a kernel's interface an MTU of at least so much; returns the one that was too small. What DPDK

@@ -107,7 +107,7 @@ impl Gateway {
         let counters = switch.counters().clone();
         let mut runtime = Runtime::new(eal());
         runtime.share_cores(true);
-        let queues: Vec<_> = fakes.iter().map(|fake| fake.port.rx(0).unwrap()).collect();
+        let queues: Vec<_> = fakes.iter().map(|fake| fake.port.rx(0).unwrap().restore_vlans(true)).collect();
         let poller = runtime.worker(cores()[0]).unwrap().poll(queues, switch);
         runtime.start().unwrap();
         Gateway {
@@ -152,6 +152,20 @@ impl Gateway {
             self.injected += 1;
         }
         self.settle();
+    }
+
+    /// Has a port receive a frame whose tag the card took off.
+    pub(crate) fn send_stripped(&mut self, port: &str, frame: impl AsRef<[u8]>) {
+        let at = self.port(port);
+        self.fakes[at].inject_stripped(frame.as_ref());
+        self.injected += 1;
+        self.settle();
+    }
+
+    /// What came out of every port since the last look, by its name.
+    pub(crate) fn everything(&mut self) -> Vec<(String, Vec<Vec<u8>>)> {
+        let names = self.names.clone();
+        names.into_iter().map(|name| (name.clone(), self.received(&name))).collect()
     }
 
     /// Waits until all that was injected has gone its way.
@@ -211,6 +225,19 @@ impl Gateway {
     /// One more frame of a port is to be found dropped for this reason in the end.
     pub(crate) fn ask(&mut self, port: &str, reason: DropReason) {
         *self.asked.entry((port.to_owned(), drop::name(reason))).or_default() += 1;
+    }
+
+    /// Asks for every drop since the last look, and says which there were: port, reason, frames.
+    pub(crate) fn ask_all(&mut self) -> Vec<(String, &'static str, u64)> {
+        let mut new = Vec::new();
+        for ((port, name), count) in self.drops() {
+            let asked = self.asked.entry((port.clone(), name)).or_default();
+            if *asked != count {
+                new.push((port, name, count - *asked));
+                *asked = count;
+            }
+        }
+        new
     }
 
     /// Sends a frame that must be dropped.
