@@ -449,6 +449,38 @@ fn vhost_serves_virtio() {
 }
 
 #[test]
+fn a_socket_that_nobody_listens_on_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool("stale", 4096);
+    let _complete = Complete::new(&pool);
+    for kind in ["vhost:", "virtio_user:"] {
+        let socket = folder.path().join("socket");
+        // As a process leaves it that is killed.
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let options = if kind == "vhost:" { "" } else { ",server=1" };
+        let spec = format!("{kind}{}{options}", socket.display());
+        // The one waits for its peer in the background, the other while it is made.
+        if kind == "vhost:" {
+            drop(start(&spec, &pool));
+        } else {
+            let peer = start(&format!("vhost:{},client=1", socket.display()), &pool);
+            drop((peer, start(&spec, &pool)));
+        }
+        std::fs::write(&socket, "not a socket").unwrap();
+        let refused = |why: &str| {
+            let error = eal().port(&spec.parse().unwrap()).pool(&pool).start().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        };
+        refused("is no socket");
+        assert!(socket.is_file(), "what is somebody's stays");
+        std::fs::remove_file(&socket).unwrap();
+        let _other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        refused("is in use");
+        std::fs::remove_file(&socket).unwrap();
+    }
+}
+
+#[test]
 fn vhost_calls_virtio() {
     in_namespace("vhost_calls_virtio", || {
         let folder = tempfile::tempdir().unwrap();

@@ -307,6 +307,7 @@ fn probe(spec: &PortSpec, queues: u16) -> Result<u16> {
         let what = format!("there is no interface {interface} in this network namespace");
         return Err(Error::port_refused(spec, what, "see `ip link`; it must exist before the port is made"));
     }
+    super::socket::make_way(spec)?;
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let (name, arguments) = spec.device(SERIAL.fetch_add(1, Ordering::Relaxed), queues);
     if id_by_name(&name).is_some() {

@@ -40,6 +40,7 @@ mod lookup;
 mod losses;
 mod queue;
 mod ring;
+mod socket;
 mod spec;
 mod state;
 mod xdp;

@@ -88,6 +88,11 @@ impl PortSpec {
         matches!(self.kind, PortKind::AfXdp | PortKind::AfPacket).then_some(self.target.as_str())
     }
 
+    /// Whether the driver is given this value for this key.
+    pub(super) fn has_option(&self, key: &str, value: &str) -> bool {
+        self.options.split(',').any(|option| option.split_once('=') == Some((key, value)))
+    }
+
     /// For a device that exists, by DPDK's name of it.
     pub(crate) fn of_device(name: &str) -> Self {
         let (kind, target) = match pci_address(name) {

@@ -89,7 +89,9 @@ pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>
     let workers = config.workers.len();
     let mut all: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::new()).collect();
     for port in ports {
-        let owners = usize::from(port.tx_queues()).min(workers);
+        // A guest need not use all queues that its card has, but it uses the first.
+        let queues = if port.spec().kind() == PortKind::Vhost { 1 } else { port.tx_queues() };
+        let owners = usize::from(queues).min(workers);
         let mut rings = Vec::new();
         for (worker, outlets) in all.iter_mut().enumerate() {
             outlets.push(if worker >= owners {

@@ -1,8 +1,7 @@
-//! The other ways to reach a server or an uplink: AF_PACKET, several queues and workers, vhost-user.
+//! The other ways to reach a server or an uplink: AF_PACKET, several queues and workers.
 
 use crate::clients::{self, CONFIG, Clients, LAN_IP, carried};
 use crate::house::{Driver, House, macs};
-use crate::support::Gateway;
 use crate::tags::tag;
 use crate::topology::End::{Lan, San, Srv1, Srv2};
 use iogate::packet::MacAddr;
@@ -111,61 +110,6 @@ fn two_workers_share_the_queues_of_the_uplink() {
     }
     let summary = clients.stop();
     assert!(summary.sent > 1000, "{summary:?}");
-}
-
-/// A link without any kernel in it: another process has the guest's side of vhost-user.
-#[test]
-fn a_server_behind_vhost_user() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("vhost.sock");
-    let vhost = format!("port = \"vhost:{}\"", socket.display());
-    let config = include_str!("house.toml").replace("port = \"DRIVER:gw-srv2\"", &vhost);
-    let Some(house) = House::with(Driver::AfXdp, &config) else { return };
-    // The guest: a second gateway, whose uplink is its virtio card and whose link is what is srv2's elsewhere.
-    let guest = format!(
-        r#"schema = 1
-[gateway]
-name = "guest"
-socket = "SOCKET"
-mbuf.count = 4096
-[[link]]
-name = "inside"
-port = "af_xdp:gw-srv2"
-[[uplink]]
-name = "virtio0"
-port = "virtio_user:{}"
-kind = "network"
-[[uplink_group]]
-name = "lan"
-kind = "network"
-members = ["virtio0"]
-[[network]]
-name = "plain"
-vlan = 20
-uplink = "lan"
-[[vnic]]
-name = "vm"
-link = "inside"
-mac = "02:00:00:00:00:21"
-network = "plain"
-"#,
-        socket.display()
-    );
-    let guest = Gateway::start(Some(&house.topology.namespace("gw")), &guest);
-    let up = crate::support::wait(std::time::Duration::from_secs(5), || {
-        (house.row("ports", "eth-srv2")["up"] == true && guest.show("networks")[0]["active"] == "virtio0").then_some(())
-    });
-    assert!(up.is_some(), "{} {}", house.row("ports", "eth-srv2"), guest.show("ports"));
-    let there = Frame::ethernet(macs::S2_NET, macs::LAN).payload([1; 100]).build();
-    house.send(Srv2, std::slice::from_ref(&there), &[(Lan, &[tag(&there, 110, 0)])]);
-    let back = Frame::ethernet(macs::LAN, macs::S2_NET).payload([2; 1400]).build();
-    house.send(Lan, &[tag(&back, 110, 0)], &[(Srv2, std::slice::from_ref(&back))]);
-    let inside = Frame::ethernet(macs::S1_NET, macs::S2_NET).payload([3; 60]).build();
-    house.send(Srv1, std::slice::from_ref(&inside), &[(Srv2, std::slice::from_ref(&inside))]);
-    house.dropped(&[]);
-    let summary = guest.stop();
-    assert_eq!((summary.received, summary.sent, summary.dropped), (3, 3, 0));
-    house.stop();
 }
 
 #[test]

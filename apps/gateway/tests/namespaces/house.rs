@@ -77,6 +77,16 @@ impl House {
         self.gateway.as_ref().expect("it runs")
     }
 
+    /// Takes the gateway out, to be ended one way or another.
+    pub(crate) fn take_gateway(&mut self) -> Gateway {
+        self.gateway.take().expect("it runs")
+    }
+
+    /// Puts the next one in.
+    pub(crate) fn put_gateway(&mut self, gateway: Gateway) {
+        self.gateway = Some(gateway);
+    }
+
     pub(crate) fn capture(&self, end: End) -> &Capture {
         self.captures.iter().find(|capture| capture.end == end).expect("one for each end")
     }

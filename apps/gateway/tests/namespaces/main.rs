@@ -18,4 +18,5 @@ mod switching;
 mod tags;
 mod topology;
 mod uplinks;
+mod vhost;
 mod wire;

@@ -40,7 +40,7 @@ fn stops_under_load(driver: Driver) {
 }
 
 /// The file of a gateway before, for another folder.
-fn rename(config: &str) -> String {
+pub(crate) fn rename(config: &str) -> String {
     let line = |line: &str| if line.starts_with("socket = ") { "socket = \"SOCKET\"".into() } else { line.to_owned() };
     config.lines().map(|text| line(text) + "\n").collect()
 }

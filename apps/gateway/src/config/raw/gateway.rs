@@ -75,13 +75,18 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
     Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages })
 }
 
+/// The most bytes that the address of a socket holds.
+pub(super) const LONGEST_SOCKET_PATH: usize = 107;
+
+pub(super) fn is_socket_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() <= LONGEST_SOCKET_PATH && !text.contains('\0')
+}
+
 fn socket(v: &Value<'_>) -> Option<PathBuf> {
-    /// The most that a socket address holds.
-    const LONGEST: usize = 107;
     let text = v.text()?.value;
-    let good = text.starts_with('/') && text.len() <= LONGEST && !text.contains('\0');
+    let good = is_socket_path(text);
     if !good {
-        v.refuse(format!("is not the path of a socket; use an absolute path of at most {LONGEST} bytes"));
+        v.refuse(format!("is not the path of a socket; use an absolute path of at most {LONGEST_SOCKET_PATH} bytes"));
     }
     good.then(|| text.into())
 }

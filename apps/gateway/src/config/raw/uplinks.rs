@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use iogate::port::PortSpec;
 
+use super::gateway::{LONGEST_SOCKET_PATH, is_socket_path};
 use super::{Ref, fabric, int, kind, name, texts};
 use crate::config::model::{Fabric, Name, Side, Vid};
 use crate::config::read::{At, Head, Table};
@@ -53,18 +54,53 @@ pub(in crate::config) struct RawNetwork<'a> {
 /// `[[link]]`
 pub(in crate::config) fn link<'a>(t: Table<'a>) -> RawPort<'a> {
     let server = t.get("server").and_then(|v| v.name()).map(|n| n.value);
-    port(t, server, None)
+    let attach = t.get("attach").and_then(|v| v.choice(&[("ethernet", false), ("vhost-user", true)]));
+    let port = if attach.is_some_and(|attach| attach.value) {
+        vhost_user(&t)
+    } else {
+        for key in ["path", "mode"] {
+            if let Some(v) = t.get(key) {
+                v.problem("is for attach = \"vhost-user\" only; use port, or add attach = \"vhost-user\"");
+            }
+        }
+        named_port(&t)
+    };
+    whole_port(t, port, server, None)
 }
 
 /// `[[uplink]]`
 pub(in crate::config) fn uplink<'a>(t: Table<'a>) -> RawPort<'a> {
     let kind = kind(&t);
-    port(t, None, kind)
+    let port = named_port(&t);
+    whole_port(t, port, None, kind)
 }
 
-fn port<'a>(t: Table<'a>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
+fn named_port(t: &Table<'_>) -> Option<At<PortSpec>> {
+    t.must("port", "say what it is, as in \"af_xdp:eth0\"").and_then(|v| v.parse_or_say())
+}
+
+/// The host's side of a guest's virtio card.
+fn vhost_user(t: &Table<'_>) -> Option<At<PortSpec>> {
+    if let Some(v) = t.get("port") {
+        v.problem("is for attach = \"ethernet\" only; a vhost-user link has path");
+    }
+    let client = t.get("mode").and_then(|v| v.choice(&[("client", true), ("server", false)]));
+    let path = t.must("path", "name the socket that it shares with the guest")?;
+    let text = path.text()?.value;
+    let options = if client.is_none_or(|client| client.value) { ",client=1" } else { "" };
+    let spec = format!("vhost:{text}{options}").parse().ok();
+    // A comma would end the path among the driver's arguments.
+    let spec = spec.filter(|_| is_socket_path(text) && !text.contains(','));
+    if spec.is_none() {
+        path.refuse(format!(
+            "is not the path of a socket; use an absolute path of at most {LONGEST_SOCKET_PATH} bytes, without white space or commas"
+        ));
+    }
+    spec.map(|value| At { value, line: path.line })
+}
+
+fn whole_port<'a>(t: Table<'a>, port: Option<At<PortSpec>>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
     let name = name(&t);
-    let port = t.must("port", "say what it is, as in \"af_xdp:eth0\"").and_then(|v| v.parse_or_say());
     let queues = int(&t, "queues", 1..=MAX_QUEUES, 1);
     let fabric = fabric(&t).map(|f| f.value);
     let head = t.head.clone();
