@@ -2,7 +2,8 @@
 
 use crate::alone::{self, Job, Sample};
 use crate::mix::{self, From, Sizes};
-use crate::series::{Comparison, Listing, Report, Spread, Target, digits, in_turns};
+use crate::peers::c::{self, Way};
+use crate::series::{Comparison, Listing, Measure, Report, Spread, Target, digits, in_turns};
 use crate::testpmd::Testpmd;
 use crate::{Plan, say};
 use anyhow::{Result, anyhow, ensure};
@@ -11,62 +12,92 @@ use iogate::pipeline::{DropReason, Outlet};
 use iogate::telemetry::cycles_per_second;
 use iogate::worker::{Idle, Runtime};
 use iogate_gateway::config;
+use iogate_gateway::config::model::{Config, Name};
 use iogate_gateway::dataplane::{Active, Ingress, Switch, Tables, drop as reasons};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const BUFFERS: u32 = 16_384;
 /// A port that takes everything and gives nothing.
 const SINK: &str = "no-rx=1";
 
+/// The rows: name, links, where frames come from, their sizes, and whether it is the one that counts.
+const ROWS: [(&str, usize, From, Sizes, bool); 4] = [
+    ("gateway, from servers, 64 B", 1, From::Servers, Sizes::Small, true),
+    ("gateway, from servers, IMIX", 1, From::Servers, Sizes::Imix, false),
+    ("gateway, from servers on 4 links, 64 B", 4, From::Servers, Sizes::Small, false),
+    ("gateway, from uplinks to 4 links, 64 B", 4, From::Uplinks, Sizes::Small, false),
+];
+
 /// Servers' frames of 64 bytes from one link are the figure that counts; the others say how it varies.
 pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    for (name, links, from, sizes, target) in [
-        ("gateway, from servers, 64 B", 1, From::Servers, Sizes::Small, Some(Target::AtMost(2.0))),
-        ("gateway, from servers, IMIX", 1, From::Servers, Sizes::Imix, None),
-        ("gateway, from servers on 4 links, 64 B", 4, From::Servers, Sizes::Small, None),
-        ("gateway, from uplinks to 4 links, 64 B", 4, From::Uplinks, Sizes::Small, None),
-    ] {
-        let config = folder.path().join(format!("{links}.toml"));
-        std::fs::write(&config, mix::config(links))?;
+    let program = c::Program::build(folder.path());
+    if let Err(error) = &program {
+        report.notes.push(format!("gateway beside C: not measured: {error:#}"));
+    }
+    for (name, links, from, sizes, counts) in ROWS {
+        let path = folder.path().join(format!("{links}.toml"));
+        std::fs::write(&path, mix::config(links))?;
         let captures = mix::captures(folder.path(), links, from, sizes)?;
-        let devices: Vec<String> = (0..)
-            .zip(&captures)
-            .flat_map(|(number, (_, file))| {
-                [
-                    format!("net_pcap{number},rx_pcap={},infinite_rx=1", file.display()),
-                    format!("net_null{number},{SINK}"),
-                ]
-            })
+        let ways = ways(&config::load(&path)?, &captures);
+        // In pairs, as testpmd forwards.
+        let devices: Vec<String> = (ways.iter().filter_map(|way| way.rx.clone()))
+            .zip((0..).map(|number| format!("net_null{number},{SINK}")))
+            .flat_map(|(capture, sink)| [capture, sink])
             .collect();
         let captures = captures.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
-        let job = Job::Gateway { config, captures };
-        if Testpmd::start(&devices, BUFFERS, plan)?.is_none() {
-            report.notes.push("gateway: not measured: install dpdk-dev".to_owned());
-            return Ok(());
-        }
+        let job = Job::Gateway { config: path.clone(), captures };
         let samples = RefCell::new(Vec::new());
-        let ours = || {
+        let mut sides: Vec<Measure<'_>> = vec![Box::new(|| {
             let sample: Sample = alone::spawn(&job, plan)?;
             let cycles = sample.cycles();
             samples.borrow_mut().push(sample);
             Ok(cycles)
-        };
-        let theirs = || {
-            let mut testpmd = Testpmd::start(&devices, BUFFERS, plan)?.expect("it started before");
-            let forwarded = testpmd.measure(plan.seconds)?;
-            let hz = samples.borrow().last().map_or(f64::NAN, |sample: &Sample| sample.tsc_hz);
-            Ok(forwarded.time.as_secs_f64() * hz / forwarded.packets as f64)
-        };
-        say(format_args!("{name}: ours, then testpmd's, cycles per packet"));
-        let runs = in_turns(plan.runs, name, ours, theirs)?;
-        report.comparisons.push(Comparison::new(name, "cycles/packet", "testpmd", &runs, target));
+        })];
+        let mut peers = Vec::new();
+        if Testpmd::start(&devices, BUFFERS, plan)?.is_some() {
+            peers.push(("testpmd", counts.then_some(Target::AtMost(1.35))));
+            sides.push(Box::new(|| {
+                let mut testpmd = Testpmd::start(&devices, BUFFERS, plan)?.expect("it started before");
+                let forwarded = testpmd.measure(plan.seconds)?;
+                let hz = samples.borrow().last().map_or(f64::NAN, |sample: &Sample| sample.tsc_hz);
+                Ok(forwarded.time.as_secs_f64() * hz / forwarded.packets as f64)
+            }));
+        } else {
+            report.notes.push(format!("{name} beside testpmd: not measured: install dpdk-dev"));
+        }
+        if let Ok(program) = &program {
+            let (config, ways) = (config::load(&path)?, &ways);
+            peers.push(("C by hand", counts.then_some(Target::AtMost(1.0))));
+            sides.push(Box::new(move || {
+                let outcome = program.run(&config, ways, plan.seconds, plan)?;
+                ensure!(outcome.drops.is_empty(), "the peer in C drops packets: {:?}", outcome.drops);
+                Ok(outcome.cycles())
+            }));
+        }
+        let names: Vec<&str> = peers.iter().map(|(peer, _)| *peer).collect();
+        say(format_args!("{name}: ours, then {}, cycles per packet", names.join(", ")));
+        let runs = in_turns(plan.runs, name, &mut sides)?;
+        drop(sides);
+        for ((peer, target), theirs) in peers.into_iter().zip(&runs[1..]) {
+            report.comparisons.push(Comparison::new(name, "cycles/packet", peer, [&runs[0], theirs], target));
+        }
         stages(name, &samples.into_inner(), report);
     }
     Ok(())
+}
+
+/// The devices of each port: an endless capture, where there is one, and a sink.
+fn ways(config: &Config, captures: &[(String, PathBuf)]) -> Vec<Way> {
+    let of_port = |(number, (_, name, _, _)): (usize, (_, &Name, _, _))| {
+        let file = captures.iter().find(|(port, _)| port == name.as_str()).map(|(_, file)| file);
+        let rx = file.map(|file| format!("net_pcap{number},rx_pcap={},infinite_rx=1", file.display()));
+        Way { rx, tx: format!("net_null{number},{SINK}") }
+    };
+    (0..).zip(config.ports()).map(of_port).collect()
 }
 
 /// Where the cycles went, and whether packets were lost. The least of all measurements: a stage is
@@ -124,9 +155,7 @@ pub(crate) fn measure(eal: &Eal, plan: Plan, path: &Path, captures: &[String]) -
         }
     }
     ensure!(queues.len() == captures.len(), "a capture is for a port that is not there");
-    let first = |id| config.uplinks_of(id).first().map(|uplink| uplink.index() as u16);
-    let active = config.networks().map(|(id, _)| first(id).ok_or_else(|| anyhow!("a network without uplink")));
-    let active = Arc::new(Active(active.collect::<Result<_>>()?));
+    let active = Arc::new(first_uplinks(&config)?);
     let switch = Switch::new(Arc::new(Tables::new(&config)), active, ingress, outlets);
 
     let mut runtime = Runtime::new(eal);
@@ -145,4 +174,11 @@ pub(crate) fn measure(eal: &Eal, plan: Plan, path: &Path, captures: &[String]) -
     sample.stages = poller.stages().iter().filter_map(alone::stage).collect();
     ensure!(cycles_per_second() > 0, "EAL knows no frequency");
     Ok(sample)
+}
+
+/// Each network on the uplink that it prefers.
+pub(crate) fn first_uplinks(config: &Config) -> Result<Active> {
+    let first = |id| config.uplinks_of(id).first().map(|uplink| uplink.index() as u16);
+    let active = config.networks().map(|(id, _)| first(id).ok_or_else(|| anyhow!("a network without uplink")));
+    Ok(Active(active.collect::<Result<_>>()?))
 }

@@ -2,7 +2,7 @@
 
 use crate::alone::{self, Job};
 use crate::rte_hash::{BURST, KEY, RteHash};
-use crate::series::{Comparison, Report, in_turns};
+use crate::series::{Comparison, Report, beside_one};
 use crate::{Plan, say};
 use anyhow::{Result, ensure};
 use iogate::eal::Eal;
@@ -31,7 +31,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
     say("lookup: the gateway's table, then rte_hash, cycles");
     for Lookups { entries, ours, theirs } in alone::spawn::<Vec<Lookups>>(&Job::Lookup, plan)? {
         let name = format!("lookup among {entries} addresses");
-        report.comparisons.push(Comparison::new(name, "cycles", "rte_hash", &(ours, theirs), None));
+        report.comparisons.push(Comparison::new(name, "cycles", "rte_hash", [&ours, &theirs], None));
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ fn measure_one(entries: usize, runs: u32) -> Result<Lookups> {
         timed("rte_hash", expected, || black_box(&keys).as_chunks::<BURST>().0.iter().map(|keys| hash.sum(keys)).sum())
     };
     let name = format!("lookup among {entries}");
-    let (ours, theirs) = in_turns(runs, &name, ours, theirs)?;
+    let [ours, theirs] = beside_one(runs, &name, ours, theirs)?;
     Ok(Lookups { entries, ours, theirs })
 }
 
@@ -113,10 +113,9 @@ mod tests {
 
     #[test]
     fn both_tables_find_what_was_put_in() {
-        let eal = Eal::builder().memory_mb(64).huge_pages(iogate::eal::HugePages::Never).start().unwrap();
+        let _eal = iogate::testkit::eal();
         let keys: Vec<_> = (0..BURST).map(|number| key(3, scattered(number))).collect();
         let hash = RteHash::new(&keys).unwrap();
         assert_eq!(hash.sum(&keys.try_into().unwrap()), (0..BURST as u64).sum::<u64>());
-        drop((hash, eal));
     }
 }

@@ -14,6 +14,7 @@ mod iperf;
 mod lookup;
 mod mix;
 mod modes;
+mod peers;
 #[allow(unsafe_code)]
 mod rte_hash;
 mod series;
@@ -68,7 +69,7 @@ enum Pages {
 enum What {
     /// Forwarding as it comes between two null ports, beside testpmd
     Io,
-    /// The gateway's whole pipeline from pcap to null ports, beside testpmd on the same ports
+    /// The gateway's whole pipeline from pcap to null ports, beside testpmd and C by hand on the same ports
     Gateway,
     /// The gateway's address table, beside rte_hash
     Lookup,

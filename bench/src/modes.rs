@@ -3,7 +3,7 @@
 //! The same session is typed to both programs, on the same devices: two ports that always have
 //! frames, each forwarding to the other, on one core.
 
-use crate::series::{Comparison, Report, Target, in_turns};
+use crate::series::{Comparison, Report, Target, beside_one};
 use crate::testpmd::{PROGRAM, Testpmd};
 use crate::{Pages, Plan, say};
 use anyhow::{Context as _, Result};
@@ -48,9 +48,15 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
                 Ok(packets as f64 / forwarded.time.as_secs_f64() / 1e6)
             };
             let ours = ours.to_str().context("a path that is text")?;
-            let runs = in_turns(plan.runs, mode, || run(ours), || run(PROGRAM))?;
+            let runs = beside_one(plan.runs, mode, || run(ours), || run(PROGRAM))?;
             let name = format!("{mode} on {driver}");
-            report.comparisons.push(Comparison::new(name, "Mpps", "testpmd", &runs, Some(Target::AtLeast(1.0))));
+            report.comparisons.push(Comparison::new(
+                name,
+                "Mpps",
+                "testpmd",
+                [&runs[0], &runs[1]],
+                Some(Target::AtLeast(1.0)),
+            ));
         }
     }
     if plan.pages == Pages::Plain {

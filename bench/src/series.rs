@@ -14,12 +14,13 @@ pub(crate) struct Report {
     pub(crate) notes: Vec<String>,
 }
 
-/// Ours and a peer's, measured in turns.
+/// Ours and a peer's, measured in turns. Where ours has several peers, each has a comparison of its own with the
+/// same measurements of ours.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) name: String,
-    pub(crate) unit: &'static str,
-    pub(crate) peer: &'static str,
+    pub(crate) unit: String,
+    pub(crate) peer: String,
     pub(crate) ours: Spread,
     pub(crate) theirs: Spread,
     /// The medians', ours by theirs.
@@ -100,34 +101,46 @@ impl fmt::Display for Target {
     }
 }
 
-/// Measures ours and the peer's in turns, `runs` times each.
-pub(crate) fn in_turns(
+/// One measurement of one side.
+pub(crate) type Measure<'a> = Box<dyn FnMut() -> Result<f64> + 'a>;
+
+/// Measures all sides in turns, `runs` times each; ours is the first. By side, in the order of time.
+pub(crate) fn in_turns(runs: u32, name: &str, sides: &mut [Measure<'_>]) -> Result<Vec<Vec<f64>>> {
+    let mut all = vec![Vec::new(); sides.len()];
+    for run in 1..=runs {
+        for (measure, values) in sides.iter_mut().zip(&mut all) {
+            values.push(measure()?);
+        }
+        let latest: Vec<String> = all.iter().filter_map(|values| values.last().copied()).map(digits).collect();
+        crate::say(format_args!("{name}: {run} of {runs}: {}", latest.join(" to ")));
+    }
+    Ok(all)
+}
+
+/// As [`in_turns`], with one peer.
+pub(crate) fn beside_one(
     runs: u32,
     name: &str,
-    mut ours: impl FnMut() -> Result<f64>,
-    mut theirs: impl FnMut() -> Result<f64>,
-) -> Result<(Vec<f64>, Vec<f64>)> {
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    for run in 1..=runs {
-        a.push(ours()?);
-        b.push(theirs()?);
-        crate::say(format_args!("{name}: {run} of {runs}: {} to {}", digits(a[a.len() - 1]), digits(b[b.len() - 1])));
-    }
-    Ok((a, b))
+    ours: impl FnMut() -> Result<f64>,
+    theirs: impl FnMut() -> Result<f64>,
+) -> Result<[Vec<f64>; 2]> {
+    let all = in_turns(runs, name, &mut [Box::new(ours), Box::new(theirs)])?;
+    Ok(all.try_into().expect("two sides"))
 }
 
 impl Comparison {
     /// From measurements in turns, as many of the one as of the other.
     pub(crate) fn new(
         name: impl Into<String>,
-        unit: &'static str,
-        peer: &'static str,
-        (ours, theirs): &(Vec<f64>, Vec<f64>),
+        unit: &str,
+        peer: &str,
+        [ours, theirs]: [&[f64]; 2],
         target: Option<Target>,
     ) -> Self {
         let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(our, their)| our / their).collect();
         let (ours, theirs) = (Spread::of(ours), Spread::of(theirs));
         let ratio = ours.median / theirs.median;
+        let (unit, peer) = (unit.to_owned(), peer.to_owned());
         Comparison { name: name.into(), unit, peer, ours, theirs, ratio, ratios: Spread::of(&ratios), target }
     }
 }
@@ -139,10 +152,10 @@ impl fmt::Display for Report {
             for row in &self.comparisons {
                 table.add_row([
                     row.name.clone(),
-                    row.unit.to_owned(),
+                    row.unit.clone(),
                     row.ours.to_string(),
                     row.theirs.to_string(),
-                    row.peer.to_owned(),
+                    row.peer.clone(),
                     format!("{:.3} [{:.3} .. {:.3}]", row.ratio, row.ratios.lowest, row.ratios.highest),
                     row.target.map_or_else(String::new, |target| target.to_string()),
                     row.target.map_or("", |target| if target.met(row.ratio) { "met" } else { "missed" }).to_owned(),
@@ -186,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_ratio_is_of_medians_and_meets_its_target_or_not() {
-        let runs = (vec![10.0, 30.0, 20.0], vec![10.0, 10.0, 10.0]);
-        let row = Comparison::new("x", "Mpps", "testpmd", &runs, Some(Target::AtLeast(2.0)));
+        let runs: [&[f64]; 2] = [&[10.0, 30.0, 20.0], &[10.0, 10.0, 10.0]];
+        let row = Comparison::new("x", "Mpps", "testpmd", runs, Some(Target::AtLeast(2.0)));
         assert_eq!((row.ratio, row.ratios.highest), (2.0, 3.0));
         assert!(Target::AtLeast(2.0).met(row.ratio) && Target::AtMost(2.0).met(row.ratio));
         assert!(!Target::AtMost(1.9).met(row.ratio));
