@@ -36,6 +36,7 @@ extern const uint64_t SHIM_RSS_UDP;
 extern const uint64_t SHIM_TX_OFFLOAD_MULTI_SEGS;
 extern const uint64_t SHIM_TX_OFFLOAD_MBUF_FAST_FREE;
 extern const uint64_t SHIM_RX_OFFLOAD_RSS_HASH;
+extern const uint64_t SHIM_RX_OFFLOAD_VLAN_FILTER;
 
 struct shim_link {
 	uint32_t speed_mbps; /* UINT32_MAX: unknown */

@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub fn text(report: &Report) -> String {
     match &report.rows {
         Rows::Ports(rows) => table(
-            "name role port link mtu rx-packets rx-bytes tx-packets tx-bytes missed errors",
+            "name role port link mtu rx-packets rx-bytes tx-packets tx-bytes missed errors receives",
             rows.iter().map(|row| {
                 let errors = row.rx_errors + row.tx_errors + row.rx_no_buffer;
                 vec![
@@ -24,6 +24,10 @@ pub fn text(report: &Report) -> String {
                     bytes(row.tx.bytes),
                     row.rx_missed.to_string(),
                     errors.to_string(),
+                    match row.unserved[..] {
+                        [] => row.receives.clone(),
+                        _ => format!("{}; not served: {}", row.receives, row.unserved.join(",")),
+                    },
                 ]
             }),
         ),

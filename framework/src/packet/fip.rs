@@ -34,6 +34,10 @@ pub const ALL_FCOE: MacAddr = MacAddr::new([0x01, 0x10, 0x18, 0x01, 0x00, 0x00])
 pub const ALL_ENODES: MacAddr = MacAddr::new([0x01, 0x10, 0x18, 0x01, 0x00, 0x01]);
 /// Multicast address of all FC forwarders.
 pub const ALL_FCFS: MacAddr = MacAddr::new([0x01, 0x10, 0x18, 0x01, 0x00, 0x02]);
+/// Multicast address of all stations that find each other without a forwarder, VN2VN (FC-BB-6).
+pub const ALL_VN2VN: MacAddr = MacAddr::new([0x01, 0x10, 0x18, 0x01, 0x00, 0x04]);
+/// Multicast address of all stations in pairs, PT2PT (FC-BB-6).
+pub const ALL_P2P: MacAddr = MacAddr::new([0x01, 0x10, 0x18, 0x01, 0x00, 0x05]);
 
 code! {
     /// What a FIP message is about; [`Fip::subcode`] tells request (1) from answer (2).

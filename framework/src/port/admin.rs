@@ -190,6 +190,11 @@ impl Device {
         self.check("cannot change VLAN offloads", result)
     }
 
+    /// Whether it was configured to receive only VLANs that it is told.
+    pub fn filters_vlans(&self) -> bool {
+        self.rx_offloads() & super::builder::vlan_filter() != 0
+    }
+
     /// Receives a VLAN, or no more, while [`VlanOffloads::filter`] is on.
     pub fn filter_vlan(&self, vlan: u16, receive: bool) -> Result<()> {
         let _one_at_a_time = control();

@@ -17,6 +17,7 @@ pub struct PortBuilder {
     pool: Option<MbufPool>,
     config: PortConfig,
     promiscuous: bool,
+    vlan_filter: bool,
 }
 
 impl PortBuilder {
@@ -28,6 +29,7 @@ impl PortBuilder {
             pool: None,
             config: PortConfig::default(),
             promiscuous: true,
+            vlan_filter: false,
         }
     }
 
@@ -78,6 +80,13 @@ impl PortBuilder {
         self
     }
 
+    /// Receives only VLANs that it is told with [`Device::filter_vlan`], and untagged frames, where the
+    /// device has such a filter: see [`Device::filters_vlans`]. Default false.
+    pub fn vlan_filter(mut self, on: bool) -> Self {
+        self.vlan_filter = on;
+        self
+    }
+
     /// Arms RX interrupts, for a worker that sleeps in
     /// [`Idle::Interrupt`](crate::worker::Idle::Interrupt). Default false.
     pub fn interrupts(mut self, on: bool) -> Self {
@@ -110,16 +119,26 @@ impl PortBuilder {
     /// # Errors
     /// [`Error::Port`], with the step that failed, DPDK's error and what to do. Nothing is left
     /// behind then.
-    pub fn start(self) -> Result<Port> {
+    pub fn start(mut self) -> Result<Port> {
         let spec = &self.spec;
         let Some(pool) = &self.pool else {
             return Err(Error::port_refused(spec, "no pool was given", "call pool() before start()"));
         };
-        let port = self.attach()?.start(&self.config, pool)?;
+        let device = self.attach()?;
+        if self.vlan_filter {
+            self.config.rx_offloads |= device.info().rx_offloads & vlan_filter();
+        }
+        let port = device.start(&self.config, pool)?;
         if self.promiscuous {
             // Drivers of software devices refuse what they do anyway: receive everything.
             port.set_promiscuous(true).or_else(|error| if spec.is_software() { Ok(()) } else { Err(error) })?;
         }
         Ok(port)
     }
+}
+
+/// The offload that filters VLANs.
+pub(super) fn vlan_filter() -> u64 {
+    // SAFETY: a constant of the shim.
+    unsafe { dpdk_sys::SHIM_RX_OFFLOAD_VLAN_FILTER }
 }

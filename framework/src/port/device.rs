@@ -237,6 +237,11 @@ impl Device {
         self.applied().config.as_ref().map_or(0, |(config, _)| config.tx_offloads)
     }
 
+    /// The RX offloads that it was configured with.
+    pub(super) fn rx_offloads(&self) -> u64 {
+        self.applied().config.as_ref().map_or(0, |(config, _)| config.rx_offloads)
+    }
+
     /// How many RX and TX queues it was configured with; none when it is not configured.
     pub(super) fn configured_queues(&self) -> (u16, u16) {
         self.applied().config.as_ref().map_or((0, 0), |(config, tx_queues)| (config.rx_queues, *tx_queues))

@@ -110,6 +110,11 @@ impl Host {
         self.path("sys/bus/pci/devices").join(address.to_string())
     }
 
+    /// Whether a PCI function is a virtual one.
+    pub fn is_vf(&self, address: PciAddress) -> bool {
+        self.function(address).join("physfn").exists()
+    }
+
     /// Every PF of the machine, by address.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{SCHEMA, Topic};
 use crate::config::model::{AdapterKind, NetworkId, Scope};
 use crate::dataplane::tables::NO_UPLINK;
 use crate::dataplane::{Direction, Ingress, drop};
-use crate::plan::State;
+use crate::plan::{Receives, State};
 use iogate::pipeline::{DropCounters, DropReason};
 use iogate::port::Port;
 use iogate::telemetry::cycles_per_second;
@@ -45,6 +45,10 @@ records! {
         mtu: Option<u16>,
         /// Whether frames for any address are received.
         promiscuous: bool,
+        /// `everything`, or `N addresses, M groups`.
+        receives: String,
+        /// Adapters that the port does not serve, because it cannot receive everything.
+        unserved: Vec<String>,
         /// RX queues.
         rx_queues: u16,
         /// TX queues.
@@ -236,6 +240,12 @@ fn ports(state: &State) -> Vec<PortRow> {
     let row = |(at, port): (usize, &Port)| {
         let stats = port.stats().unwrap_or_default();
         let link = port.link().ok();
+        let (receives, unserved) = match &state.receives[at] {
+            Receives::Everything => ("everything".into(), Vec::new()),
+            Receives::Addresses { macs, groups, unserved } => {
+                (format!("{} addresses, {groups} groups", macs.len()), unserved.clone())
+            }
+        };
         PortRow {
             name: port_name(state, at),
             role: if at < state.config.links.len() { "link" } else { "uplink" }.into(),
@@ -245,6 +255,8 @@ fn ports(state: &State) -> Vec<PortRow> {
             speed_mbps: link.and_then(|link| link.speed_mbps),
             mtu: port.mtu().ok(),
             promiscuous: port.promiscuous(),
+            receives,
+            unserved,
             rx_queues: port.rx_queues(),
             tx_queues: port.tx_queues(),
             rx: Amount { packets: stats.rx_packets, bytes: stats.rx_bytes },

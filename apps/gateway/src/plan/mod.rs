@@ -1,8 +1,10 @@
 //! From the checked model to a running gateway: EAL, ports, outlets, workers.
 
 mod ports;
+mod receive;
 mod uplinks;
 
+pub use receive::Receives;
 pub use uplinks::UplinkChoice;
 
 use crate::config::Config;
@@ -46,6 +48,8 @@ pub struct State {
     pub started: Instant,
     /// Links, then uplinks.
     pub ports: Vec<Port>,
+    /// What each receives.
+    pub receives: Vec<Receives>,
     /// What the data path looks things up in.
     pub tables: Arc<Tables>,
     /// Its workers.
@@ -93,7 +97,7 @@ impl Gateway {
             .cache(mbuf.per_core_cache)
             .create()
             .context("mbuf of [gateway]")?;
-        let ports = ports::open(&config, &eal, &pool)?;
+        let (ports, receives): (Vec<_>, Vec<_>) = ports::open(&config, &eal, &pool)?.into_iter().unzip();
         let tables = Arc::new(Tables::new(&config));
         let mut choice = UplinkChoice::new(&config);
         choice.update(Instant::now(), &uplinks_up(&config, &ports));
@@ -130,6 +134,7 @@ impl Gateway {
         let state = State {
             started: Instant::now(),
             ports,
+            receives,
             tables,
             workers,
             pool: pool.clone(),

@@ -1,12 +1,14 @@
 //! Opening the ports, and the ways out to them from every worker.
 
+use super::receive::{Receives, Wanted};
 use crate::config::Config;
 use crate::config::model::{Idle, PortRef};
 use anyhow::{Context, Result};
 use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
-use iogate::port::{MbufRing, Port, PortKind, RxQueue};
+use iogate::port::{MbufRing, Port, PortKind, PortSpec, RxQueue};
+use iogate::sriov::Host;
 
 /// Position among all ports: links first, then uplinks.
 pub(super) fn index(config: &Config, port: PortRef) -> usize {
@@ -26,7 +28,8 @@ pub(super) fn name(config: &Config, port: PortRef) -> &str {
 /// Ethernet's header and one VLAN tag: what a frame is longer than the MTU of a port.
 const ETHERNET_AND_TAG: u16 = 18;
 
-pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Port>> {
+/// Opens all ports, and tells each what to receive.
+pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(Port, Receives)>> {
     let mut ports = Vec::new();
     for (role, name, spec, queues) in config.ports() {
         let what = match role {
@@ -41,7 +44,9 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Po
             .pool(pool)
             .queues(queues, queues)
             .tx_queues_up_to(config.workers.len() as u16)
-            .interrupts(interrupts);
+            .interrupts(interrupts)
+            .promiscuous(!is_vf(spec))
+            .vlan_filter(is_vf(spec));
         if spec.kind() == PortKind::Pci {
             builder = builder.mtu(mtu);
         }
@@ -55,9 +60,18 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<Po
                 );
             }
         }
-        ports.push(port);
+        let receives = match is_vf(spec) {
+            true => Wanted::of(config, role).tell(&*port, &format!("{what} \"{name}\"")),
+            false => Receives::Everything,
+        };
+        ports.push((port, receives));
     }
     Ok(ports)
+}
+
+/// Whether a port is a virtual function of a card.
+fn is_vf(spec: &PortSpec) -> bool {
+    spec.kind() == PortKind::Pci && spec.target().parse().is_ok_and(|address| Host::local().is_vf(address))
 }
 
 /// A queue from which frames come as they were on the wire.

@@ -33,6 +33,23 @@ fn a_server_reaches_all_others_and_the_uplink() {
     }
 }
 
+/// Some cards return to a port what it sends to all.
+#[test]
+fn what_a_link_returns_goes_no_further() {
+    let mut gw = house();
+    let outside = frame(LAN, MacAddr::BROADCAST);
+    gw.send("net-a", outside.clone().vlan(110).build());
+    gw.send("eth-srv1", frame(mac(0x11), MacAddr::BROADCAST).build());
+    for port in ["eth-srv1", "eth-srv2", "eth-hv3"] {
+        let sent = gw.received(port);
+        assert!(!sent.is_empty());
+        for frame in sent {
+            gw.refuses(port, frame, drop::UNKNOWN_SOURCE);
+        }
+    }
+    gw.expect("net-a", frame(mac(0x11), MacAddr::BROADCAST).vlan(110).build());
+}
+
 #[test]
 fn a_neighbour_on_the_same_link_is_reached_too() {
     let mut gw = house();

@@ -125,7 +125,14 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
     let adapters = adapters::check(&adapters, &links, &networks, &networks_checked, classes.as_ref());
 
     let links = links.into_iter().map(|l| {
-        Some(Link { name: l.name?, server: l.server, port: l.port?.value, queues: l.queues, fabric: l.fabric })
+        Some(Link {
+            name: l.name?,
+            server: l.server,
+            port: l.port?.value,
+            queues: l.queues,
+            fabric: l.fabric,
+            groups: l.groups,
+        })
     });
     let uplinks = uplinks.into_iter().zip(group_of).map(|(u, group)| {
         Some(Uplink {
@@ -135,6 +142,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
             fabric: u.fabric,
             group: group?,
             queues: u.queues,
+            groups: u.groups,
         })
     });
     let classes = classes?;

@@ -233,6 +233,8 @@ pub struct Link {
     pub queues: u16,
     /// The only fabric that vHBAs on it may use, when set.
     pub fabric: Option<Fabric>,
+    /// Groups that a card which cannot receive everything is to receive besides those of the adapters.
+    pub groups: Vec<MacAddr>,
 }
 
 /// A port toward the network or storage: `[[uplink]]`.
@@ -248,6 +250,8 @@ pub struct Uplink {
     pub fabric: Option<Fabric>,
     /// The group it is in.
     pub group: GroupId,
+    /// As for a link.
+    pub groups: Vec<MacAddr>,
     /// RX queues, 1 to 16.
     pub queues: u16,
 }

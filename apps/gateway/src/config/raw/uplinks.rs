@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use iogate::packet::MacAddr;
 use iogate::port::PortSpec;
 
 use super::gateway::{LONGEST_SOCKET_PATH, is_socket_path};
 use super::{Ref, fabric, int, kind, name, texts};
 use crate::config::model::{Fabric, Name, Side, Vid};
-use crate::config::read::{At, Head, Table};
+use crate::config::read::{At, Head, Table, Value};
 
 /// The most RX queues of a port.
 const MAX_QUEUES: u16 = 16;
@@ -19,6 +20,7 @@ pub(in crate::config) struct RawPort<'a> {
     pub(in crate::config) port: Option<At<PortSpec>>,
     pub(in crate::config) queues: u16,
     pub(in crate::config) fabric: Option<Fabric>,
+    pub(in crate::config) groups: Vec<MacAddr>,
     /// Of a link.
     pub(in crate::config) server: Option<Name>,
     /// Of an uplink.
@@ -103,9 +105,19 @@ fn whole_port<'a>(t: Table<'a>, port: Option<At<PortSpec>>, server: Option<Name>
     let name = name(&t);
     let queues = int(&t, "queues", 1..=MAX_QUEUES, 1);
     let fabric = fabric(&t).map(|f| f.value);
+    let groups = t.get("groups").and_then(|v| v.list()).unwrap_or_default();
+    let groups = groups.iter().filter_map(multicast).collect();
     let head = t.head.clone();
     t.finish();
-    RawPort { head, name, port, queues, fabric, server, kind }
+    RawPort { head, name, port, queues, fabric, groups, server, kind }
+}
+
+fn multicast(v: &Value<'_>) -> Option<MacAddr> {
+    let mac = v.parse::<MacAddr>("is not a group's address; write it as \"01:00:5e:00:00:fb\"")?.value;
+    if !mac.is_multicast() {
+        v.refuse("is the address of one station; list addresses of groups, as \"01:00:5e:00:00:fb\"");
+    }
+    mac.is_multicast().then_some(mac)
 }
 
 /// `[[uplink_group]]`
