@@ -175,6 +175,7 @@ impl App {
     pub(crate) fn pause(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
+            self.ports.sample();
             let step = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
             if self.input.interrupted(&self.signals, step) || self.signals.asked() {
                 return false;
@@ -188,7 +189,8 @@ impl App {
         let mut editor = Editor::default();
         prompt(PROMPT);
         while !self.quit {
-            let event = match self.input.next(&self.signals, None) {
+            self.ports.sample();
+            let event = match self.input.next(&self.signals, Some(Instant::now() + ports::INTERVAL)) {
                 Key::Byte(byte) => editor.key(byte),
                 Key::End => editor.end(),
                 Key::Nothing if self.signals.asked() => Event::End,

@@ -15,6 +15,7 @@ mod settings;
 mod setup;
 mod show;
 mod terminal;
+mod top;
 mod unattended;
 mod verbose;
 

@@ -152,6 +152,7 @@ fn add(app: &mut App, devices: Vec<Device>) -> Result<()> {
             warn(&format!("Error during enabling promiscuous mode for port {id}: {cause} - ignore"));
         }
     }
+    app.ports.sample();
     // What went wrong until here is no command's failure.
     crate::screen::take_failed();
     Ok(())

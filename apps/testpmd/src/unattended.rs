@@ -1,7 +1,6 @@
 //! What is done with the ports: a prompt, scripts, or forwarding and nothing else.
 
 use crate::app::App;
-use crate::ports::Sample;
 use crate::screen::{self, complain, say};
 use crate::show;
 use crate::terminal::{Key, RawMode};
@@ -60,6 +59,7 @@ fn forward(app: &mut App) {
         screen::flush();
         while !over(app) && !worker_failed(app) {
             app.verbose.show();
+            app.ports.sample();
             screen::flush();
             let step = Instant::now() + Duration::from_millis(50);
             if until.is_some() {
@@ -73,6 +73,7 @@ fn forward(app: &mut App) {
     let clear = io::stdout().is_terminal();
     let mut next = Instant::now();
     while !over(app) && !worker_failed(app) {
+        app.ports.sample();
         if Instant::now() >= next {
             next += Duration::from_secs(u64::from(period));
             period_statistics(app, clear);
@@ -94,10 +95,7 @@ fn period_statistics(app: &mut App, clear: bool) {
     app.verbose.show();
     say!("\nPort statistics ====================================");
     let display = app.options.display_xstats.clone();
-    for port in app.ports.iter_mut() {
-        if port.shown.is_none() {
-            port.shown = Sample::take(&port.device).ok();
-        }
+    for port in app.ports.iter() {
         show::port_stats::stats(port, &display);
     }
     screen::flush();

@@ -99,7 +99,10 @@ fn describe(packet: &Mbuf, queue: Option<u16>) -> String {
     if let Some(tag) = packet.stripped_vlan() {
         let _ = write!(text, " - VLAN tci=0x{tag:x}");
     }
-    let _ = write!(text, " - hw ptype: {} ", ptype_name(packet.packet_type()));
+    // Scripts look for the layers, also where the device tells none apart.
+    let kind = packet.packet_type();
+    let hardware = if kind == 0 { "L2_UNKNOWN L3_UNKNOWN L4_UNKNOWN".to_owned() } else { ptype_name(kind) };
+    let _ = write!(text, " - hw ptype: {hardware} ");
     let _ = write!(text, " - sw ptype: {} ", layers.names());
     let _ = write!(text, " - l2_len={}", layers.l2_len);
     if layers.l3_len > 0 {

@@ -166,6 +166,9 @@ pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dp
         mtu_segments: limits.nb_mtu_seg_max,
     };
     let (rx, tx) = (raw.default_rxconf, raw.default_txconf);
+    // When it starts, this driver sends the descriptors of all its queues in one message that has room for so many, and
+    // writes beyond its end when there are more.
+    let most = if driver == "net_tap" { dpdk_sys::RTE_MP_MAX_FD_NUM as u16 / 2 } else { u16::MAX };
     let info = PortInfo {
         name,
         passes_buffers: driver == "net_ring",
@@ -175,8 +178,8 @@ pub(super) fn device_info(id: u16, spec: &PortSpec) -> Result<(PortInfo, *mut dp
         firmware,
         mac: MacAddr::from(address.addr_bytes),
         numa_node: u16::try_from(node).ok(),
-        max_rx_queues: raw.max_rx_queues,
-        max_tx_queues: raw.max_tx_queues,
+        max_rx_queues: raw.max_rx_queues.min(most),
+        max_tx_queues: raw.max_tx_queues.min(most),
         rx_queues: raw.nb_rx_queues,
         tx_queues: raw.nb_tx_queues,
         rx_descriptors: limits(raw.rx_desc_lim),

@@ -68,7 +68,7 @@ fn port_stats(app: &mut App, values: &Values) {
     }
     let display = app.options.display_xstats.clone();
     for id in ids {
-        if let Some(port) = app.ports.get_mut(id) {
+        if let Some(port) = app.ports.get(id) {
             port_stats::stats(port, &display);
         }
     }
@@ -98,7 +98,7 @@ fn clear_stats(app: &mut App, values: &Values) {
         let Some(port) = app.ports.get_mut(id) else { continue };
         match port.device.reset_stats() {
             Ok(()) => {
-                port.shown = Sample::take(&port.device).ok();
+                port.recent.restart(Sample::take(&port.device).ok());
                 say!("\n  NIC statistics for port {id} cleared");
             }
             Err(error) => complain!("Error: failed to reset stats (port {id}): {}", cause(&error)),
@@ -114,7 +114,7 @@ fn clear_xstats(app: &mut App, values: &Values) {
         if let Err(error) = port.device.reset_xstats() {
             complain!("Error: failed to reset xstats (port {id}): {}", cause(&error));
         }
-        port.shown = Sample::take(&port.device).ok();
+        port.recent.restart(Sample::take(&port.device).ok());
     }
     restart_counts(app);
 }

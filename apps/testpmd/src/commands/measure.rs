@@ -12,6 +12,11 @@ pub(super) const FAMILY: Family = Family {
     about: "Measuring while packets are forwarded.",
     commands: &[
         Command {
+            pattern: "top",
+            help: "Show rates, losses, latency and cycles of ports, streams and stages as they change; q leaves.",
+            run: |app, _| crate::top::run(app),
+        },
+        Command {
             pattern: "set record-core-cycles on|off",
             help: "Show the cycles that each packet takes, or not.",
             run: |app, v| app.measure(Wanted { cycles: v.is(2, "on"), ..app.settings.wanted }),

@@ -7,6 +7,6 @@ mod stream;
 mod topology;
 
 pub(crate) use observe::{Wanted, latency};
-pub(crate) use report::{Counts, PortCounts, StreamCounts, show};
+pub(crate) use report::{Counts, PortCounts, StageCounts, StreamCounts, show};
 pub(crate) use run::{Running, start, stop};
 pub(crate) use topology::{Plan, plan};

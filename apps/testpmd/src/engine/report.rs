@@ -67,6 +67,17 @@ impl StreamCounts {
     }
 }
 
+/// Of a stage, in all streams that have it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct StageCounts {
+    pub(crate) name: String,
+    /// Batches it was given.
+    pub(crate) calls: u64,
+    pub(crate) packets: u64,
+    /// TSC cycles for each packet, the mean over the streams.
+    pub(crate) cycles: Option<f64>,
+}
+
 /// Of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PortCounts {

@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use super::observe::{Observed, Observer, Wanted};
-use super::report::{self, Counts, PortCounts, StreamCounts};
+use super::report::{self, Counts, PortCounts, StageCounts, StreamCounts};
 use super::stream::Surrounded;
 use super::topology::{Link, Plan};
 use crate::app::App;
@@ -210,6 +210,25 @@ impl Running {
             flow.observed = Observed { latency, ..Observed::new(flow.link) };
         }
         self.observe(app.settings.wanted);
+    }
+
+    /// What its stages have done, in the order that packets pass them.
+    pub(crate) fn stages(&self) -> Vec<StageCounts> {
+        let mut all: Vec<StageCounts> = Vec::new();
+        for stage in self.flows.iter().flat_map(|flow| flow.poller.stages()) {
+            let at = all.iter().position(|known| known.name == stage.name()).unwrap_or_else(|| {
+                all.push(StageCounts { name: stage.name().to_owned(), ..StageCounts::default() });
+                all.len() - 1
+            });
+            let sum = &mut all[at];
+            // Each stream weighs as many packets as it had.
+            let weighed = |packets: u64, cycles: Option<f64>| cycles.map_or(0.0, |cycles| cycles * packets as f64);
+            let cycles = weighed(sum.packets, sum.cycles) + weighed(stage.packets(), stage.cycles_per_packet());
+            sum.calls += stage.calls();
+            sum.packets += stage.packets();
+            sum.cycles = (sum.packets > 0).then(|| cycles / sum.packets as f64);
+        }
+        all
     }
 
     /// What is measured on its streams.

@@ -9,11 +9,12 @@ pub(crate) use close::{attach, close, detach, detach_device, reset};
 pub(crate) use start::start;
 pub(crate) use stop::stop;
 
-pub(crate) use sample::Sample;
+pub(crate) use sample::{INTERVAL, Rate, Recent, Sample};
 
 use iogate::packet::MacAddr;
 use iogate::port::{Device, FlowRule, Port, PortConfig};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// A port and what it was told.
 pub(crate) struct PortState {
@@ -29,8 +30,8 @@ pub(crate) struct PortState {
     pub(crate) flows: Vec<(u32, FlowRule)>,
     /// VLAN tags that packets get when they leave: the inner one, then the outer one.
     pub(crate) tx_vlans: Vec<u16>,
-    /// When its counters were shown last.
-    pub(crate) shown: Option<Sample>,
+    /// Its counters a moment ago, for rates.
+    pub(crate) recent: Recent,
     /// Queues that were stopped by a command.
     pub(crate) stopped_rx: Vec<u16>,
     pub(crate) stopped_tx: Vec<u16>,
@@ -47,7 +48,7 @@ impl PortState {
             groups: Vec::new(),
             flows: Vec::new(),
             tx_vlans: Vec::new(),
-            shown: None,
+            recent: Recent::default(),
             stopped_rx: Vec::new(),
             stopped_tx: Vec::new(),
         }
@@ -98,6 +99,16 @@ impl Ports {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PortState> {
         self.list.values_mut()
+    }
+
+    /// Takes a sample of the counters of each port, where the last one is old enough.
+    pub(crate) fn sample(&mut self) {
+        let now = Instant::now();
+        for port in self.list.values_mut().filter(|port| port.recent.due(now)) {
+            if let Ok(sample) = Sample::take(&port.device) {
+                port.recent.push(sample);
+            }
+        }
     }
 
     pub(crate) fn ids(&self) -> Vec<u16> {

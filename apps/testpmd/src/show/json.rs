@@ -98,15 +98,14 @@ pub(crate) fn xstats(port: &PortState) -> Value {
     json!({ "port": port.device.id(), "xstats": all })
 }
 
-/// `show port stats`. Rates are over the time since they were shown last, which is said too.
-pub(crate) fn stats(app: &mut App, ids: &[u16]) {
+/// `show port stats`. Rates are over the last interval, whose length is said too.
+pub(crate) fn stats(app: &App, ids: &[u16]) {
     let mut list = Vec::new();
     for id in ids {
-        let Some(port) = app.ports.get_mut(*id) else { continue };
+        let Some(port) = app.ports.get(*id) else { continue };
         let Ok(now) = Sample::take(&port.device) else { continue };
-        let before = port.shown.replace(now);
-        let rate = before.map(|before| now.since(&before)).unwrap_or_default();
-        let interval = before.map(|before| now.at.duration_since(before.at).as_secs_f64());
+        let (rate, interval) = port.recent.rate(&now).unzip();
+        let (rate, interval) = (rate.unwrap_or_default(), interval.map(|time| time.as_secs_f64()));
         let mut value = counters(&PortCounts { stats: now.stats, ..PortCounts::default() });
         value["port"] = json!(id);
         value["interval_s"] = json!(interval);

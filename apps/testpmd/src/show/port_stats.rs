@@ -5,8 +5,8 @@ use crate::screen::{complain, say};
 
 const HASHES: &str = "########################";
 
-/// Counters, and what they grew by a second since they were shown last.
-pub(crate) fn stats(port: &mut PortState, display: &[String]) {
+/// Counters, and what they grew by a second lately. What stands over the rates is what scripts know.
+pub(crate) fn stats(port: &PortState, display: &[String]) {
     let id = port.device.id();
     let now = match Sample::take(&port.device) {
         Ok(now) => now,
@@ -20,7 +20,7 @@ pub(crate) fn stats(port: &mut PortState, display: &[String]) {
     say!("  RX-errors: {}", stats.rx_errors);
     say!("  RX-nombuf:  {:<10}", stats.rx_no_buffer);
     say!("  TX-packets: {:<10} TX-errors: {:<10} TX-bytes:  {}", stats.tx_packets, stats.tx_errors, stats.tx_bytes);
-    let rate = port.shown.replace(now).map(|before| now.since(&before)).unwrap_or_default();
+    let rate = port.recent.rate(&now).map(|(rate, _)| rate).unwrap_or_default();
     say!("\n  Throughput (since last show)");
     say!("  Rx-pps: {:>12}          Rx-bps: {:>12}", rate.rx_pps, rate.rx_bps);
     say!("  Tx-pps: {:>12}          Tx-bps: {:>12}", rate.tx_pps, rate.tx_bps);

@@ -142,3 +142,10 @@ fn wrong_options_are_said_and_end_with_1() {
         assert!(text(&output.stderr).contains(why), "{option}: {}", text(&output.stderr));
     }
 }
+
+#[test]
+fn top_wants_a_terminal_and_says_so() {
+    let output = piped(&["--exec", "start; top; stop"], &[]);
+    assert!(text(&output.stderr).contains("top wants a terminal; for programs there is: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}

@@ -157,3 +157,23 @@ fn keys_edit_recall_and_complete() {
     session.until("Done.\r\ntestpmd> ");
     session.quit();
 }
+
+#[test]
+fn top_takes_the_terminal_and_gives_it_back() {
+    let mut session = Session::ready(&NULL, &[]);
+    session.run("start");
+    session.keys("top\n");
+    // The other screen and back, the cursor hidden and shown.
+    session.until("\x1b[?1049h");
+    session.until("q leaves");
+    session.keys("xq");
+    session.until("\x1b[?1049l");
+    session.until("testpmd> ");
+    assert_eq!(session.run("set burst 5"), "Number of packets per burst set to 5\n", "and forwarding goes on");
+    session.keys("top\n");
+    session.until("q leaves");
+    session.signal(Signal::TERM);
+    let (text, status) = session.end();
+    assert!(text.contains("\x1b[?1049l") && text.contains("Bye..."), "{text}");
+    assert_eq!(status.code(), Some(0));
+}
