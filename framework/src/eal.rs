@@ -17,7 +17,7 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::memory::PoolBuilder;
-use crate::port::{Device, PortBuilder, PortKind, PortSpec};
+use crate::port::{Device, PortBuilder, PortSpec};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs;
 use std::sync::Arc;
@@ -249,7 +249,7 @@ impl EalBuilder {
 
     /// Says which ports there will be: the PCI bus is scanned when one of them is on it.
     pub fn ports<'a>(mut self, specs: impl IntoIterator<Item = &'a PortSpec>) -> Self {
-        self.pci |= specs.into_iter().any(|spec| spec.kind() == PortKind::Pci);
+        self.pci |= specs.into_iter().any(|spec| !spec.is_software());
         self
     }
 

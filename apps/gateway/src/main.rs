@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use iogate::sriov::{Kernel, LocalKernel};
 use iogate_gateway::config::{self, Config};
 use iogate_gateway::control::{Server, Topic, client};
 use iogate_gateway::plan::Gateway;
@@ -14,7 +15,8 @@ use tracing::level_filters::LevelFilter;
 
 /// The I/O gateway: switches between servers, network uplinks and storage uplinks.
 ///
-/// Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+/// Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 `vf` would have to do what cannot
+/// be done, or would disturb VFs in use, and did nothing.
 #[derive(Parser)]
 #[command(name = "iogate", version, max_term_width = 100)]
 struct Cli {
@@ -28,6 +30,9 @@ enum Command {
     Run {
         /// The configuration, TOML
         file: PathBuf,
+        /// Make the virtual functions of the file first, as `iogate vf apply` does
+        #[arg(long)]
+        apply_vfs: bool,
         /// What to log
         #[arg(long, value_name = "LEVEL", default_value = "info", env = "IOGATE_LOG")]
         log: Level,
@@ -79,6 +84,30 @@ enum VfCommand {
         #[command(flatten)]
         machine: vf::Machine,
     },
+    /// Show the steps that make the machine's virtual functions as a configuration wants them
+    Plan(VfChange),
+    /// Take these steps, read everything back, and undo them all when one fails
+    Apply {
+        #[command(flatten)]
+        change: VfChange,
+        /// Change settings also of virtual functions that are in use
+        #[arg(long)]
+        disturb: bool,
+    },
+    /// Remove the virtual functions of the configuration's cards
+    Reset(VfChange),
+}
+
+#[derive(clap::Args)]
+struct VfChange {
+    /// The configuration, TOML: its [[pf]] and [[vf]]
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// How
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    machine: vf::Machine,
 }
 
 #[derive(clap::Args)]
@@ -130,6 +159,8 @@ enum Output {
 
 /// The configuration is wrong; what is wrong was said.
 const WRONG: u8 = 2;
+/// It cannot be done, or would disturb others; why was said, and nothing was done.
+const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
@@ -143,17 +174,36 @@ fn main() -> ExitCode {
 
 fn execute(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run { file, log } => {
+        Command::Run { file, apply_vfs, log } => {
             let Some(config) = load(&file) else { return Ok(ExitCode::from(WRONG)) };
+            if config.ports().next().is_none() {
+                complain(&format!(
+                    "{}: no [[link]] and no [[uplink]]: there is nothing to run; add some",
+                    file.display()
+                ));
+                return Ok(ExitCode::from(WRONG));
+            }
             start_log(log);
+            if apply_vfs {
+                let mut kernel = LocalKernel::open().context("cannot open a netlink socket")?;
+                let outcome = vf::apply(&mut kernel, &config, false, false)?;
+                if outcome.refused {
+                    return refuse(outcome);
+                }
+                outcome.text.lines().for_each(|line| tracing::info!("{line}"));
+            }
             return run(config);
         }
         Command::Check { file } => {
             let Some(config) = load(&file) else { return Ok(ExitCode::from(WRONG)) };
             let (links, uplinks) = (config.links.len(), config.uplinks.len());
             let (networks, adapters) = (config.networks.len(), config.adapters.len());
+            let vfs = match config.vfs.len() {
+                0 => String::new(),
+                count => format!(", {count} VFs"),
+            };
             say(&format!(
-                "{}: good: {links} links, {uplinks} uplinks, {networks} networks, {adapters} adapters\n",
+                "{}: good: {links} links, {uplinks} uplinks, {networks} networks, {adapters} adapters{vfs}\n",
                 file.display()
             ))?;
         }
@@ -168,6 +218,15 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Vf { command: VfCommand::List { output, machine } } => {
             say(&vf::list(&machine, output == Output::Json)?)?;
         }
+        Command::Vf { command: VfCommand::Plan(change) } => {
+            return change_vfs(&change, |kernel, config, json| vf::plan(kernel, config, json));
+        }
+        Command::Vf { command: VfCommand::Apply { change, disturb } } => {
+            return change_vfs(&change, |kernel, config, json| vf::apply(kernel, config, disturb, json));
+        }
+        Command::Vf { command: VfCommand::Reset(change) } => {
+            return change_vfs(&change, |kernel, config, json| vf::reset(kernel, config, json));
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "iogate", &mut script);
@@ -179,6 +238,37 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has a command plan or change what a file says of virtual functions.
+fn change_vfs(
+    change: &VfChange,
+    command: impl FnOnce(&mut dyn Kernel, &Config, bool) -> Result<vf::Outcome>,
+) -> Result<ExitCode> {
+    let config = match config::load(&change.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems.to_string());
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    if config.pfs.is_empty() {
+        complain(&format!("{}: no [[pf]]: it says nothing of virtual functions; add some", change.config.display()));
+        return Ok(ExitCode::from(WRONG));
+    }
+    start_log(Level::Info);
+    let mut kernel = change.machine.kernel()?;
+    let outcome = command(kernel.as_mut(), &config, change.output == Output::Json)?;
+    if outcome.refused {
+        return refuse(outcome);
+    }
+    say(&outcome.text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(outcome: vf::Outcome) -> Result<ExitCode> {
+    say(&outcome.text)?;
+    Ok(ExitCode::from(REFUSED))
 }
 
 /// The checked configuration, fit for this machine, or nothing after everything wrong with it was said.

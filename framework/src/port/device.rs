@@ -11,6 +11,7 @@ use super::{Port, PortInfo, PortKind, PortSpec};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
+use crate::sriov::Host;
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,7 +74,11 @@ impl Device {
             PortKind::AfXdp => Some(xdp::Claim::new(spec)?),
             _ => None,
         };
-        let id = probe(spec, queues)?;
+        let Some(resolved) = spec.resolve(&Host::local()) else {
+            let what = "there is no such virtual function";
+            return Err(Error::port_refused(spec, what, "make it first: iogate vf apply; iogate vf list shows all"));
+        };
+        let id = probe(&resolved, queues)?;
         Device::adopt(eal, spec.clone(), id, None, claim, &mut known)
     }
 
@@ -330,7 +335,7 @@ fn probe(spec: &PortSpec, queues: u16) -> Result<u16> {
 
 pub(super) fn attach_hint(spec: &PortSpec) -> &'static str {
     match spec.kind() {
-        PortKind::Pci => "the device must be bound to vfio-pci, and EAL started with the PCI bus",
+        PortKind::Pci | PortKind::Vf => "the device must be bound to vfio-pci, and EAL started with the PCI bus",
         PortKind::AfXdp => {
             "the interface must exist and be up, which needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; \
                             af_packet asks for less"

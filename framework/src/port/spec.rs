@@ -1,5 +1,6 @@
 //! How a port is named.
 
+use crate::sriov::{Host, PciAddress};
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +9,7 @@ use std::str::FromStr;
 /// | text | device |
 /// |---|---|
 /// | `pci:0000:3b:00.0` or `0000:3b:00.0` | a physical or virtual function, bound to vfio-pci |
+/// | `vf:0000:3b:00.0/3` | virtual function 3 of a physical one, bound to vfio-pci, wherever it is |
 /// | `af_xdp:IFACE` | a kernel interface, through AF_XDP sockets |
 /// | `af_packet:IFACE` | a kernel interface, through packet sockets |
 /// | `tap:IFACE` | a new kernel interface |
@@ -32,6 +34,7 @@ pub struct PortSpec {
 #[allow(missing_docs, reason = "listed at PortSpec")]
 pub enum PortKind {
     Pci,
+    Vf,
     AfXdp,
     AfPacket,
     Tap,
@@ -45,8 +48,9 @@ pub enum PortKind {
     Other,
 }
 
-const KINDS: [(&str, PortKind); 10] = [
+const KINDS: [(&str, PortKind); 11] = [
     ("pci", PortKind::Pci),
+    ("vf", PortKind::Vf),
     ("af_xdp", PortKind::AfXdp),
     ("af_packet", PortKind::AfPacket),
     ("tap", PortKind::Tap),
@@ -80,7 +84,23 @@ impl PortSpec {
     /// Whether the kernel or a process, and not a card, is at the other end: such ports gain
     /// nothing from a core that spins.
     pub fn is_software(&self) -> bool {
-        self.kind != PortKind::Pci
+        !matches!(self.kind, PortKind::Pci | PortKind::Vf)
+    }
+
+    /// Virtual function `index` of a physical one.
+    pub fn vf(pf: PciAddress, index: u16) -> Self {
+        PortSpec { kind: PortKind::Vf, target: format!("{pf}/{index}"), options: String::new() }
+    }
+
+    /// The device that it stands for now: a virtual function by its address, everything else as it is.
+    /// Nothing when there is no such function.
+    pub(crate) fn resolve(&self, host: &Host) -> Option<PortSpec> {
+        if self.kind != PortKind::Vf {
+            return Some(self.clone());
+        }
+        let (pf, index) = vf_of(&self.target)?;
+        let address = host.vf_address(pf, index)?;
+        Some(PortSpec { kind: PortKind::Pci, target: address.to_string(), options: self.options.clone() })
     }
 
     /// The kernel's interface behind it, if there is one.
@@ -118,7 +138,7 @@ impl PortSpec {
         let target = &self.target;
         let queues_as = |key: &str| if queues > 1 { format!(",{key}={queues}") } else { String::new() };
         let (name, mut arguments) = match self.kind {
-            PortKind::Pci => (target.clone(), String::new()),
+            PortKind::Pci | PortKind::Vf => (target.clone(), String::new()),
             PortKind::AfXdp => (format!("net_af_xdp{serial}"), format!(",iface={target}{}", queues_as("queue_count"))),
             PortKind::AfPacket => (format!("net_af_packet{serial}"), format!(",iface={target}{}", queues_as("qpairs"))),
             PortKind::Tap => (format!("net_tap{serial}"), format!(",iface={target}")),
@@ -162,6 +182,10 @@ impl FromStr for PortSpec {
         let (mut target, mut options) = (target.to_owned(), options.to_owned());
         match kind {
             PortKind::Pci => target = pci_address(&target).ok_or_else(|| refuse("that is no PCI address"))?,
+            PortKind::Vf => {
+                let (pf, index) = vf_of(&target).ok_or_else(|| refuse("a VF is written as 0000:3b:00.0/3"))?;
+                target = format!("{pf}/{index}");
+            }
             PortKind::Pcap | PortKind::Ring | PortKind::Null => {
                 // No target: what follows the colon is the first option.
                 if !target.is_empty() {
@@ -198,6 +222,12 @@ fn interface_name(text: &str) -> bool {
     (1..=15).contains(&text.len()) && !text.contains(['/', ':'])
 }
 
+/// PF and index, from `0000:3b:00.0/3`.
+fn vf_of(text: &str) -> Option<(PciAddress, u16)> {
+    let (pf, index) = text.split_once('/')?;
+    Some((pf.parse().ok()?, index.parse().ok()?))
+}
+
 /// A PCI address with its domain, from `3b:00.0` or `0000:3b:00.0`.
 fn pci_address(text: &str) -> Option<String> {
     let (rest, function) = text.rsplit_once('.')?;
@@ -221,6 +251,7 @@ mod tests {
         for (text, queues, device) in [
             ("0000:3B:00.0", 1, "0000:3b:00.0"),
             ("pci:3b:10.2,key=1", 2, "0000:3b:10.2,key=1"),
+            ("vf:3b:00.0/3,key=1", 1, "0000:3b:00.0/3,key=1"),
             ("af_xdp:eth0", 1, "net_af_xdp7,iface=eth0"),
             ("af_xdp:eth0", 2, "net_af_xdp7,iface=eth0,queue_count=2"),
             ("af_packet:eth0,framesz=4096", 4, "net_af_packet7,iface=eth0,qpairs=4,framesz=4096"),
@@ -248,6 +279,7 @@ mod tests {
             ("af_xdp:", "1 to 15"),
             ("af_xdp:averyveryverylongname", "1 to 15"),
             ("pci:zz:00.0", "PCI address"),
+            ("vf:3b:00.0", "0000:3b:00.0/3"),
             ("vhost:", "path"),
             ("pcap", "rx_pcap"),
             ("tap:a b", "white space"),

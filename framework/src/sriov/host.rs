@@ -134,6 +134,11 @@ impl Host {
         Ok(self.read(&[address])?.pop())
     }
 
+    /// The address of VF `index` of a PF; nothing when there is none.
+    pub fn vf_address(&self, pf: PciAddress, index: u16) -> Option<PciAddress> {
+        link_name(&self.function(pf).join(format!("virtfn{index}")))?.parse().ok()
+    }
+
     /// Whether the kernel isolates devices from each other, so that one can be given to a process.
     pub fn has_iommu(&self) -> bool {
         fs::read_dir(self.path("sys/kernel/iommu_groups")).is_ok_and(|mut groups| groups.next().is_some())
@@ -198,12 +203,12 @@ impl Host {
             offset: value(&folder.join("sriov_offset")).unwrap_or(0),
             stride: value(&folder.join("sriov_stride")).unwrap_or(0),
             interface: interface(&folder),
-            vfs: (0..num_vfs).filter_map(|index| self.read_vf(&folder, index)).collect(),
+            vfs: (0..num_vfs).filter_map(|index| self.read_vf(address, index)).collect(),
         })
     }
 
-    fn read_vf(&self, pf: &Path, index: u16) -> Option<Vf> {
-        let address: PciAddress = link_name(&pf.join(format!("virtfn{index}")))?.parse().ok()?;
+    fn read_vf(&self, pf: PciAddress, index: u16) -> Option<Vf> {
+        let address = self.vf_address(pf, index)?;
         let folder = self.function(address);
         let driver_override = text(&folder.join("driver_override"));
         Some(Vf {

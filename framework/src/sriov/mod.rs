@@ -1,14 +1,26 @@
 //! SR-IOV: the virtual functions (VFs) of a machine's cards, found, planned, made, given up.
 //!
 //! [`Host::pfs`] reads what is there from sysfs: physical functions (PFs), their VFs, drivers, IOMMU
-//! groups, NUMA nodes, and who uses what. Nothing here needs EAL.
+//! groups, NUMA nodes, and who uses what. [`Plan::new`] says which steps lead from there to what is
+//! wanted, and why it cannot be done; [`apply`] takes the steps through a [`Kernel`], reads back, and
+//! takes everything back when one fails. Nothing here needs EAL.
 
 mod address;
+mod apply;
+mod explain;
 mod family;
 mod holder;
 mod host;
+mod kernel;
+mod netlink;
+mod plan;
+mod settings;
 
 pub use address::{ParseAddressError, PciAddress};
+pub use apply::{Applied, ApplyError, apply};
 pub use family::{FAMILIES, Family, ForeignUnicast, INTEL};
 pub use holder::Holder;
 pub use host::{Host, Interface, Pf, Vf};
+pub use kernel::{Kernel, LocalKernel};
+pub use plan::{Binding, Change, DesiredPf, DesiredVf, Foreign, PfState, Plan, Remark, Step};
+pub use settings::{HwMode, LinkState, PfSetting, PfSettings, VfRate, VfSetting, VfSettings, VfVlan};

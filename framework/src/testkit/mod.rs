@@ -24,6 +24,7 @@
 mod capture;
 mod fake_port;
 mod frame;
+mod kernel;
 mod log;
 mod namespace;
 mod sriov;
@@ -32,6 +33,7 @@ mod storage;
 pub use capture::{read_pcap, write_pcap};
 pub use fake_port::FakePort;
 pub use frame::{Frame, mac};
+pub use kernel::FakeKernel;
 pub use log::warnings;
 pub use namespace::{in_namespace, sh, skip};
 pub use sriov::{Card, FakeHost};

@@ -153,6 +153,17 @@ impl FakeHost {
         write(&folder.join("flags"), if up { "0x1003" } else { "0x1002" });
     }
 
+    /// Sets or clears a flag of an interface, as of `IFF_*`.
+    ///
+    /// # Panics
+    /// When there is no such interface.
+    pub fn set_flag(&self, function: PciAddress, interface: &str, flag: u32, on: bool) {
+        let file = self.host.function(function).join("net").join(interface).join("flags");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let flags = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).expect("flags");
+        write(&file, &format!("{:#x}", if on { flags | flag } else { flags & !flag }));
+    }
+
     /// Makes a process that has opened devices.
     ///
     /// # Panics

@@ -1,3 +1,4 @@
 //! SR-IOV on trees of files.
 
+mod apply;
 mod discover;

@@ -263,17 +263,14 @@ impl<'a> Value<'a> {
     /// The name of an object.
     pub(super) fn name(&self) -> Option<At<Name>> {
         let text = self.text()?.value;
-        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let good = text.len() <= Name::MAX
-            && text.bytes().next().is_some_and(inside)
-            && text.bytes().all(|b| inside(b) || b == b'-' || b == b'.');
-        if !good {
+        let name = Name::parse(text);
+        if name.is_none() {
             self.refuse(format!(
                 "is not a name; use 1 to {} of a-z, 0-9, \"-\" and \".\", a letter or digit first",
                 Name::MAX
             ));
         }
-        good.then(|| self.at(Name(text.to_owned())))
+        name.map(|name| self.at(name))
     }
 
     /// A list.

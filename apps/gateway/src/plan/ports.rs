@@ -47,7 +47,7 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
             .interrupts(interrupts)
             .promiscuous(!is_vf(spec))
             .vlan_filter(is_vf(spec));
-        if spec.kind() == PortKind::Pci {
+        if !spec.is_software() {
             builder = builder.mtu(mtu);
         }
         let port = builder.start().with_context(|| format!("{what} \"{name}\""))?;
@@ -71,7 +71,11 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
 
 /// Whether a port is a virtual function of a card.
 fn is_vf(spec: &PortSpec) -> bool {
-    spec.kind() == PortKind::Pci && spec.target().parse().is_ok_and(|address| Host::local().is_vf(address))
+    match spec.kind() {
+        PortKind::Vf => true,
+        PortKind::Pci => spec.target().parse().is_ok_and(|address| Host::local().is_vf(address)),
+        _ => false,
+    }
 }
 
 /// A queue from which frames come as they were on the wire.

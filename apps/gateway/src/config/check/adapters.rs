@@ -16,7 +16,7 @@ use crate::config::read::Table;
 /// The adapters of the file and their policies.
 pub(super) struct Raw<'a> {
     policies: Vec<RawPolicy<'a>>,
-    adapters: Vec<RawAdapter<'a>>,
+    pub(super) adapters: Vec<RawAdapter<'a>>,
 }
 
 impl<'a> Raw<'a> {

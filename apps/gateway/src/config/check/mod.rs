@@ -2,6 +2,7 @@
 //! model together; `workers`, `uplinks` and `adapters` hold the rules.
 
 mod adapters;
+mod sriov;
 mod uplinks;
 mod workers;
 
@@ -61,6 +62,11 @@ impl<'a, T: Copy> Names<'a, T> {
         names
     }
 
+    /// Another name for what has one, unless it is taken.
+    fn also(&mut self, name: &'a str, id: T, line: usize) {
+        self.known.entry(name).or_insert((id, line));
+    }
+
     /// What a name stands for.
     pub(super) fn get(&self, name: &str) -> Option<T> {
         self.known.get(name).map(|(id, _)| *id)
@@ -97,8 +103,10 @@ pub(in crate::config) fn numbered<T>(objects: &[T]) -> impl Iterator<Item = (u16
 /// Checks everything but the schema; `None` only with a problem in the sink.
 pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> {
     let gateway = raw::gateway(&root);
-    let links: Vec<_> = root.objects("link").into_iter().map(raw::link).collect();
-    let uplinks: Vec<_> = root.objects("uplink").into_iter().map(raw::uplink).collect();
+    let functions = sriov::Raw::read(&root);
+    let vf_ports = functions.ports();
+    let links: Vec<_> = root.objects("link").into_iter().map(|t| raw::link(t, &vf_ports)).collect();
+    let uplinks: Vec<_> = root.objects("uplink").into_iter().map(|t| raw::uplink(t, &vf_ports)).collect();
     let groups: Vec<_> = root.objects("uplink_group").into_iter().map(raw::group).collect();
     let networks: Vec<_> = root.objects("network").into_iter().map(raw::network).collect();
     let workers: Vec<_> = root.objects("worker").into_iter().map(raw::worker).collect();
@@ -106,14 +114,22 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
     let adapters = adapters::Raw::read(&root);
     root.finish();
 
-    if links.is_empty() && uplinks.is_empty() {
+    if links.is_empty() && uplinks.is_empty() && functions.is_empty() {
         sink.add(None, "", "no [[link]] and no [[uplink]]: there is nothing to do; add some");
     }
     let ports: Vec<_> = numbered(&links)
         .map(|(i, l)| (PortRef::Link(LinkId(i)), l))
         .chain(numbered(&uplinks).map(|(i, u)| (PortRef::Uplink(UplinkId(i)), u)))
         .collect();
-    let port_names = Names::collect("link or uplink", ports.iter().map(|(id, p)| (&p.head, &p.name, *id)));
+    let mut port_names = Names::collect("link or uplink", ports.iter().map(|(id, p)| (&p.head, &p.name, *id)));
+    for (id, port) in &ports {
+        let is_its = |(_, vf): &(&&str, &raw::VfPort<'_>)| {
+            vf.spec.is_some() && vf.spec == port.port.as_ref().map(|p| p.value.clone())
+        };
+        if let Some((name, vf)) = vf_ports.iter().find(is_its) {
+            port_names.also(name, *id, vf.head.line);
+        }
+    }
     workers::one_owner_each(&ports);
     let workers = workers::check_workers(&workers, &ports, &port_names);
     let uplink_names =
@@ -122,6 +138,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
     let group_names = Names::collect("uplink_group", numbered(&groups).map(|(i, g)| (&g.head, &g.name, GroupId(i))));
     let max_mtu = gateway.as_ref().map_or(u16::MAX, |g: &Gateway| g.mtu);
     let networks_checked = uplinks::check_networks(&networks, &groups, &group_names, &uplinks, &uplink_names, max_mtu);
+    let functions = sriov::check(&functions, &adapters.adapters);
     let adapters = adapters::check(&adapters, &links, &networks, &networks_checked, classes.as_ref());
 
     let links = links.into_iter().map(|l| {
@@ -146,6 +163,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         })
     });
     let classes = classes?;
+    let (pfs, vfs) = functions?;
     Some(Config {
         gateway: gateway?,
         workers: workers?,
@@ -157,5 +175,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         default_class: classes.default,
         protocols: classes.protocols,
         adapters: adapters?,
+        pfs,
+        vfs,
     })
 }

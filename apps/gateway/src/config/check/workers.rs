@@ -54,8 +54,8 @@ pub(super) fn check_workers(
     if workers.is_empty() {
         let queues: Vec<_> = ports.iter().flat_map(|(id, p)| all(*id, p.queues)).collect();
         let idle = Idle::Adaptive(raw::IDLE_LATENCY);
-        return (!queues.is_empty())
-            .then(|| vec![Worker { core: Core::First, line: None, queues, burst: raw::BURST, idle }]);
+        let worker = Worker { core: Core::First, line: None, queues, burst: raw::BURST, idle };
+        return Some(if worker.queues.is_empty() { Vec::new() } else { vec![worker] });
     }
     let mut cores: HashMap<u16, usize> = HashMap::new();
     let mut polled: HashMap<QueueRef, &Head<'_>> = HashMap::new();

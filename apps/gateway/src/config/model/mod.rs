@@ -4,6 +4,7 @@
 //! the configuration it came from. Objects keep the order of the file.
 
 mod names;
+mod sriov;
 mod traffic;
 
 use std::net::IpAddr;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use iogate::packet::MacAddr;
 use iogate::port::PortSpec;
 
-pub use names::{AdapterId, ClassId, Fabric, GroupId, LinkId, Name, NetworkId, Side, UplinkId, Vid};
+pub use names::{AdapterId, ClassId, Fabric, GroupId, LinkId, Name, NetworkId, PfId, Side, UplinkId, Vid};
+pub use sriov::{Pf, Vf, VfOwner};
 pub use traffic::{Class, PortRange, Protocol, ProtocolSet, Scope, Selector};
 
 /// A whole gateway, checked.
@@ -21,7 +23,7 @@ pub use traffic::{Class, PortRange, Protocol, ProtocolSet, Scope, Selector};
 pub struct Config {
     /// The gateway itself.
     pub gateway: Gateway,
-    /// Who polls what; never empty, and every queue of every port is polled by exactly one.
+    /// Who polls what; empty only without any port, and every queue of every port is polled by exactly one.
     pub workers: Vec<Worker>,
     /// Attachments of servers.
     pub links: Vec<Link>,
@@ -39,6 +41,10 @@ pub struct Config {
     pub protocols: Vec<(Protocol, Selector)>,
     /// vNICs, then vHBAs.
     pub adapters: Vec<Adapter>,
+    /// Ports of cards with virtual functions.
+    pub pfs: Vec<Pf>,
+    /// Their virtual functions, as far as the file has them.
+    pub vfs: Vec<Vf>,
 }
 
 impl Config {
@@ -105,6 +111,11 @@ impl Config {
     /// All adapters with their ids.
     pub fn adapters(&self) -> impl Iterator<Item = (AdapterId, &Adapter)> {
         (0u16..).map(AdapterId).zip(&self.adapters)
+    }
+
+    /// All PFs with their ids.
+    pub fn pfs(&self) -> impl Iterator<Item = (PfId, &Pf)> {
+        (0u16..).map(PfId).zip(&self.pfs)
     }
 
     /// The uplinks a network may use, the preferred one first: those of its group, or in a dual-fabric group the one

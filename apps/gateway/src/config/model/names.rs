@@ -30,6 +30,8 @@ ids! {
     ClassId,
     /// Index into [`Config::adapters`](super::Config::adapters).
     AdapterId,
+    /// Index into [`Config::pfs`](super::Config::pfs).
+    PfId,
 }
 
 /// The name of an object: `[a-z0-9][a-z0-9-.]{0,31}`.
@@ -39,6 +41,15 @@ pub struct Name(pub(in crate::config) String);
 impl Name {
     /// The longest name, in bytes.
     pub const MAX: usize = 32;
+
+    /// A name from text; nothing where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let good = text.len() <= Self::MAX
+            && text.bytes().next().is_some_and(inside)
+            && text.bytes().all(|b| inside(b) || b == b'-' || b == b'.');
+        good.then(|| Self(text.to_owned()))
+    }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {

@@ -141,7 +141,7 @@ fn adapter<'a>(
     RawAdapter { head, name, protocols, side, link, mac, attach, ips, policy, up }
 }
 
-fn mac(v: &Value<'_>, any: bool) -> Option<At<MacAddr>> {
+pub(super) fn mac(v: &Value<'_>, any: bool) -> Option<At<MacAddr>> {
     let mac: At<MacAddr> = v.parse("is not a MAC address; write it as \"02:49:4f:00:00:01\"")?;
     let octets = mac.value.octets();
     if octets[0] & 1 != 0 {

@@ -2,18 +2,24 @@
 
 mod adapters;
 mod gateway;
+mod sriov;
 mod uplinks;
+
+use adapters::mac;
 
 use crate::config::model::{Fabric, Name, Side};
 use crate::config::read::{At, Table, Value};
 
 pub(in crate::config) use adapters::{RawAdapter, RawAttach, RawPolicy, policy, protocol_set, vhba, vnic};
 pub(in crate::config) use gateway::{BURST, IDLE_LATENCY, RawWorker, gateway, worker, worker_on};
+pub(in crate::config) use sriov::{RawPf, RawVf, VfPort, VfPorts, pf, vf};
 pub(in crate::config) use uplinks::{RawGroup, RawMode, RawNetwork, RawPort, group, link, network, uplink};
 
 const FABRICS: [(&str, Fabric); 2] = [("A", Fabric::A), ("B", Fabric::B)];
 const SIDES: [(&str, Side); 2] = [("network", Side::Network), ("storage", Side::Storage)];
 const GIVE_NAME: &str = "give it a name";
+/// The most RX queues of a port.
+const MAX_QUEUES: u16 = 16;
 
 /// A reference to another object by its name.
 pub(in crate::config) type Ref<'a> = At<&'a str>;

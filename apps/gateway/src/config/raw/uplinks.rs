@@ -6,12 +6,10 @@ use iogate::packet::MacAddr;
 use iogate::port::PortSpec;
 
 use super::gateway::{LONGEST_SOCKET_PATH, is_socket_path};
-use super::{Ref, fabric, int, kind, name, texts};
+use super::{MAX_QUEUES, Ref, VfPort, VfPorts, fabric, kind, name, texts};
 use crate::config::model::{Fabric, Name, Side, Vid};
+use crate::config::problem::quoted;
 use crate::config::read::{At, Head, Table, Value};
-
-/// The most RX queues of a port.
-const MAX_QUEUES: u16 = 16;
 
 /// A link or an uplink, as far as they are alike.
 pub(in crate::config) struct RawPort<'a> {
@@ -54,31 +52,39 @@ pub(in crate::config) struct RawNetwork<'a> {
 }
 
 /// `[[link]]`
-pub(in crate::config) fn link<'a>(t: Table<'a>) -> RawPort<'a> {
+pub(in crate::config) fn link<'a>(t: Table<'a>, vfs: &VfPorts<'_>) -> RawPort<'a> {
     let server = t.get("server").and_then(|v| v.name()).map(|n| n.value);
     let attach = t.get("attach").and_then(|v| v.choice(&[("ethernet", false), ("vhost-user", true)]));
     let port = if attach.is_some_and(|attach| attach.value) {
-        vhost_user(&t)
+        (vhost_user(&t), None)
     } else {
         for key in ["path", "mode"] {
             if let Some(v) = t.get(key) {
                 v.problem("is for attach = \"vhost-user\" only; use port, or add attach = \"vhost-user\"");
             }
         }
-        named_port(&t)
+        named_port(&t, vfs)
     };
     whole_port(t, port, server, None)
 }
 
 /// `[[uplink]]`
-pub(in crate::config) fn uplink<'a>(t: Table<'a>) -> RawPort<'a> {
+pub(in crate::config) fn uplink<'a>(t: Table<'a>, vfs: &VfPorts<'_>) -> RawPort<'a> {
     let kind = kind(&t);
-    let port = named_port(&t);
+    let port = named_port(&t, vfs);
     whole_port(t, port, None, kind)
 }
 
-fn named_port(t: &Table<'_>) -> Option<At<PortSpec>> {
-    t.must("port", "say what it is, as in \"af_xdp:eth0\"").and_then(|v| v.parse_or_say())
+/// A port by what it is, or by the name of a VF.
+type NamedPort<'v> = (Option<At<PortSpec>>, Option<&'v VfPort<'v>>);
+
+fn named_port<'v>(t: &Table<'_>, vfs: &'v VfPorts<'v>) -> NamedPort<'v> {
+    let Some(port) = t.must("port", "say what it is, as in \"af_xdp:eth0\"") else { return (None, None) };
+    let vf = if port.is_text() { port.text().and_then(|name| vfs.get(name.value)) } else { None };
+    match vf {
+        Some(vf) => (vf_port(&port, vf), Some(vf)),
+        None => (port.parse_or_say(), None),
+    }
 }
 
 /// The host's side of a guest's virtio card.
@@ -101,9 +107,16 @@ fn vhost_user(t: &Table<'_>) -> Option<At<PortSpec>> {
     spec.map(|value| At { value, line: path.line })
 }
 
-fn whole_port<'a>(t: Table<'a>, port: Option<At<PortSpec>>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
+fn whole_port<'a>(t: Table<'a>, (port, vf): NamedPort<'_>, server: Option<Name>, kind: Option<Side>) -> RawPort<'a> {
     let name = name(&t);
-    let queues = int(&t, "queues", 1..=MAX_QUEUES, 1);
+    let queues = t.get("queues").and_then(|v| v.int(1..=MAX_QUEUES));
+    if let (Some(vf), Some(queues)) = (vf, queues)
+        && queues.value != vf.queues
+    {
+        let text = format!("queues = {}, and {} has {}; say it there only", queues.value, vf.head.label, vf.queues);
+        t.head.problem_at(queues.line, text);
+    }
+    let queues = queues.map_or(vf.map_or(1, |vf| vf.queues), |queues| queues.value);
     let fabric = fabric(&t).map(|f| f.value);
     let groups = t.get("groups").and_then(|v| v.list()).unwrap_or_default();
     let groups = groups.iter().filter_map(multicast).collect();
@@ -118,6 +131,18 @@ fn multicast(v: &Value<'_>) -> Option<MacAddr> {
         v.refuse("is the address of one station; list addresses of groups, as \"01:00:5e:00:00:fb\"");
     }
     mac.is_multicast().then_some(mac)
+}
+
+/// A VF as a port: one that the gateway may poll.
+fn vf_port(v: &Value<'_>, vf: &VfPort<'_>) -> Option<At<PortSpec>> {
+    if let Some(server) = vf.server {
+        let (label, line) = (&vf.head.label, vf.head.line);
+        v.problem(format!(
+            "names {label} (line {line}), which server {} has to itself; name one with owner = \"gateway\"",
+            quoted(server.as_str())
+        ));
+    }
+    Some(At { value: vf.spec.clone()?, line: v.line })
 }
 
 /// `[[uplink_group]]`

@@ -1,27 +1,10 @@
-//! `iogate vf`: the machine's virtual functions.
+//! `iogate vf list`: every PF and VF of the machine, and who uses them.
 
+use super::{Machine, SCHEMA};
 use crate::view::{table, unknown};
 use anyhow::{Context, Result};
-use iogate::sriov::{Host, Interface, Pf, Vf};
+use iogate::sriov::{Interface, Pf, Vf};
 use serde::Serialize;
-use std::path::PathBuf;
-
-/// The version of the JSON that `-o json` prints.
-const SCHEMA: u32 = 1;
-
-/// Which machine: this one, unless a folder is named.
-#[derive(clap::Args)]
-pub struct Machine {
-    /// A folder with the sys, proc and dev of a machine, instead of this one
-    #[arg(long, value_name = "FOLDER", hide = true)]
-    sysfs_root: Option<PathBuf>,
-}
-
-impl Machine {
-    fn host(&self) -> Host {
-        self.sysfs_root.as_ref().map_or_else(Host::local, Host::at)
-    }
-}
 
 /// What `vf list` prints.
 #[derive(Serialize)]
