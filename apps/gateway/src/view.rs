@@ -38,7 +38,7 @@ pub fn text(report: &Report) -> String {
                     row.name.clone(),
                     row.kind.clone(),
                     row.link.clone(),
-                    row.mac.clone(),
+                    [std::slice::from_ref(&row.mac), &row.logins].concat().join(","),
                     row.networks.join(","),
                     up(row.up),
                 ];

@@ -50,6 +50,8 @@ code! {
         CONTROL = 3 "control";
         /// 1 request, 2 notification.
         VLAN = 4 "VLAN";
+        /// Among stations without a forwarder (FC-BB-6): 1 probe, 2 answer to it, 3 claim, 4 answer to it, 5 beacon.
+        VN2VN = 5 "VN2VN";
     }
 }
 

@@ -28,11 +28,18 @@ impl Frame {
 
     /// FIP: a message without descriptors.
     pub fn fip(self, operation: Operation, subcode: u8) -> Self {
-        self.ether_type(EtherType::FIP).padded().header::<Fip>(|fip| {
+        self.fip_with(operation, subcode, &[])
+    }
+
+    /// FIP: a message with descriptors, whose bytes are a multiple of four.
+    pub fn fip_with(self, operation: Operation, subcode: u8, list: &[u8]) -> Self {
+        let frame = self.ether_type(EtherType::FIP).padded().header::<Fip>(|fip| {
             fip.set_operation(operation);
             fip.set_subcode(subcode);
+            fip.set_list_len((list.len() / 4) as u16);
             fip.set_flags(Fip::FPMA);
-        })
+        });
+        frame.payload(list)
     }
 
     /// ATA over Ethernet: a read of two sectors.

@@ -77,6 +77,8 @@ records! {
         link: String,
         /// Its address.
         mac: String,
+        /// Addresses that it has by FIP besides.
+        logins: Vec<String>,
         /// Its networks, each with its tag on the link, as `prod` or `prod:110`.
         networks: Vec<String>,
         /// Whether it is set up.
@@ -294,7 +296,7 @@ fn amount(state: &State, direction: Direction, of: impl Fn(u32, u8) -> bool) -> 
 }
 
 fn vnics(state: &State) -> Vec<VnicRow> {
-    let attachments = &state.tables.attachments;
+    let (attachments, logins) = (&state.tables.attachments, state.logins());
     let rows = state.config.adapters().map(|(id, adapter)| {
         let own = |attachment: u32| usize::from(attachments[attachment as usize].adapter) == id.index();
         let mut dropped = Amount { packets: 0, bytes: 0 };
@@ -318,6 +320,7 @@ fn vnics(state: &State) -> Vec<VnicRow> {
             .into(),
             link: state.config.link(adapter.link).name.to_string(),
             mac: adapter.mac.to_string(),
+            logins: logins.iter().filter(|(at, _)| own(*at)).map(|(_, mac)| mac.to_string()).collect(),
             networks: networks.collect(),
             up: adapter.up,
             from_server: amount(state, Direction::FromServer, |attachment, _| own(attachment)),

@@ -10,6 +10,7 @@ mod antispoof;
 mod classifier;
 pub mod counters;
 pub mod drop;
+pub mod fip;
 mod forward;
 pub mod frame;
 pub mod tables;
@@ -19,9 +20,11 @@ pub use classifier::{Classifier, Verdict, protocol};
 pub use counters::{Counters, Direction};
 pub use tables::{Active, Ingress, Tables};
 
-use crate::config::model::Side;
+use crate::config::model::{Protocol, Side};
 use addresses::{Scope, UNTAGGED};
 use classifier::NO_PROTOCOL;
+use crossbeam_queue::ArrayQueue;
+use fip::{Heard, Login};
 use frame::Meta;
 use iogate::memory::{Batch, Mbuf};
 use iogate::packet::{Ethernet, Header, MacAddr};
@@ -44,14 +47,22 @@ struct Path {
     /// By port: links first, then uplinks.
     outlets: Vec<Outlet>,
     counters: Arc<Counters>,
+    /// Logins that the control side is told of.
+    heard: Arc<ArrayQueue<Heard>>,
 }
+
+/// Logins that can wait for the control side.
+const LOGINS: usize = 256;
 
 impl Switch {
     /// For the queues that a worker polls, in their order, and an outlet to every port.
     pub fn new(tables: Arc<Tables>, active: Arc<Active>, ingress: Vec<Ingress>, outlets: Vec<Outlet>) -> Self {
         let counters = Arc::new(Counters::new(tables.attachments.len(), tables.classifier.classes()));
         let stages = ["classify", "admit", "forward"].map(|name| Arc::new(StageStats::new(name)));
-        Switch { path: Path { tables, active, ingress, outlets, counters }, stages }
+        Switch {
+            path: Path { tables, active, ingress, outlets, counters, heard: Arc::new(ArrayQueue::new(LOGINS)) },
+            stages,
+        }
     }
 
     /// Its counters.
@@ -59,9 +70,19 @@ impl Switch {
         &self.path.counters
     }
 
+    /// What it heard of logins, for the control side to take out.
+    pub fn heard(&self) -> &Arc<ArrayQueue<Heard>> {
+        &self.path.heard
+    }
+
     /// Uses other uplinks from now on; returns the choice before.
     pub fn set_active(&mut self, active: Arc<Active>) -> Arc<Active> {
         std::mem::replace(&mut self.path.active, active)
+    }
+
+    /// Looks things up in other tables from now on, which have the same attachments; returns those before.
+    pub fn set_tables(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
+        std::mem::replace(&mut self.path.tables, tables)
     }
 }
 
@@ -111,7 +132,43 @@ impl Path {
         {
             return Some(reason);
         }
-        self.wrong_side(meta, owner.network, len).or_else(|| wrong_protocol(meta, owner))
+        let reason = self.wrong_side(meta, owner.network, len).or_else(|| wrong_protocol(meta, owner));
+        if reason.is_none() && owner.logs_in {
+            return self.admit_fcoe(number, src, frame, meta);
+        }
+        reason
+    }
+
+    /// An adapter's other addresses are for FCoE and FIP only.
+    #[cold]
+    fn admit_fcoe(&self, number: u32, src: MacAddr, frame: &[u8], meta: &Meta) -> Option<DropReason> {
+        if meta.protocol == Protocol::Fip as u8 {
+            if let Some(login) = fip::from_server(behind_tags(frame, meta)) {
+                self.report(number, login);
+            }
+        } else if meta.protocol != Protocol::Fcoe as u8 && src != self.tables.attachment(number).mac {
+            return Some(drop::UNKNOWN_SOURCE);
+        }
+        None
+    }
+
+    /// A message of a forwarder to a server.
+    #[cold]
+    fn hear_forwarder(&self, dst: MacAddr, frame: &[u8], meta: &Meta) {
+        let scope = Scope::network(usize::from(meta.network));
+        let Some(number) = self.tables.addresses.find(scope, UNTAGGED, dst) else { return };
+        if self.tables.attachment(number).logs_in {
+            fip::from_forwarder(behind_tags(frame, meta), |login| self.report(number, login));
+        }
+    }
+
+    /// Tells the control side, unless it knows. What finds no room is said again: claims are, and logins too.
+    fn report(&self, attachment: u32, login: Login) {
+        let network = self.tables.attachment(attachment).network;
+        let knows = |mac| self.tables.addresses.find(Scope::network(network.into()), UNTAGGED, mac) == Some(attachment);
+        if !matches!(login, Login::Alone(mac) | Login::Also(mac) if knows(mac)) {
+            let _full = self.heard.push(Heard { attachment, login });
+        }
     }
 
     #[inline]
@@ -130,7 +187,11 @@ impl Path {
         if dst.is_multicast() && usize::from(self.active.0[usize::from(number)]) != uplink {
             return Some(drop::STANDBY_UPLINK);
         }
-        self.wrong_side(meta, number, packet.len())
+        let reason = self.wrong_side(meta, number, packet.len());
+        if reason.is_none() && meta.protocol == Protocol::Fip as u8 {
+            self.hear_forwarder(dst, packet.data(), meta);
+        }
+        reason
     }
 
     /// What a network carries decides what may be on it, whichever way it goes.
@@ -162,6 +223,10 @@ const NO_ATTACHMENT: u32 = u32::MAX;
 fn wrong_protocol(meta: &Meta, adapter: &tables::Attachment) -> Option<DropReason> {
     // NO_PROTOCOL, taken modulo 32, has a bit that is never set.
     (adapter.forbidden >> (meta.protocol % 32) & 1 != 0).then_some(drop::WRONG_PROTOCOL)
+}
+
+fn behind_tags<'a>(frame: &'a [u8], meta: &Meta) -> &'a [u8] {
+    frame.get(usize::from(meta.offset)..).unwrap_or_default()
 }
 
 /// Destination and source of a frame that was looked at already.

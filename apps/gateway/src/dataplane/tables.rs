@@ -37,6 +37,8 @@ pub struct Attachment {
     pub checked: bool,
     /// The storage protocols it may not speak, a bit each.
     pub forbidden: u32,
+    /// Whether it may have other addresses besides, for FCoE and FIP: see [`Tables::with_logins`].
+    pub logs_in: bool,
     /// Addresses it may use; empty is any.
     pub ips: Vec<IpAddr>,
     /// The first IPv4 address among them, as it stands in a frame, or 0.
@@ -91,16 +93,12 @@ impl Tables {
     /// For a configuration. Outlets are numbered links first, then uplinks.
     pub fn new(config: &Config) -> Self {
         let mut attachments = Vec::new();
-        let mut addresses = Vec::new();
         let mut link_vlans = vec![Vec::new(); config.links.len()];
         for (id, adapter) in config.adapters() {
             let link = adapter.link.index();
             for attachment in &adapter.attachments {
                 let vlan = attachment.tag.map_or(UNTAGGED, |tag| tag.get());
                 let network = attachment.network.index();
-                let number = attachments.len() as u32;
-                addresses.push((Scope::link(link), vlan, adapter.mac, number));
-                addresses.push((Scope::network(network), UNTAGGED, adapter.mac, number));
                 link_vlans[link].push(vlan);
                 let AntiSpoof { arp, nd, ip } = adapter.antispoof;
                 attachments.push(Attachment {
@@ -116,6 +114,7 @@ impl Tables {
                         AdapterKind::Vnic => 0,
                         AdapterKind::Vhba { protocols } => forbidden(protocols),
                     },
+                    logs_in: matches!(adapter.kind, AdapterKind::Vhba { protocols } if protocols.contains(Protocol::Fcoe)),
                     ips: adapter.ips.clone(),
                     first_ipv4: adapter
                         .ips
@@ -159,7 +158,7 @@ impl Tables {
             }
         }
         Tables {
-            addresses: Addresses::new(&addresses),
+            addresses: addresses(&attachments, &[]),
             attachments,
             networks,
             classifier: Classifier::new(config),
@@ -168,6 +167,12 @@ impl Tables {
             uplink_other_fabric,
             link_vlans,
         }
+    }
+
+    /// The same with addresses that attachments have besides their own.
+    #[must_use]
+    pub fn with_logins(&self, logins: &[(u32, MacAddr)]) -> Self {
+        Tables { addresses: addresses(&self.attachments, logins), ..self.clone() }
     }
 
     /// The attachment number `number`, which came out of [`Tables::addresses`].
@@ -191,6 +196,17 @@ impl Tables {
     pub fn link_has_vlan(&self, link: usize, vlan: u16) -> bool {
         self.link_vlans[link].contains(&vlan)
     }
+}
+
+/// Each attachment by its address on the link and in the network. Of two with one address, the first has it.
+fn addresses(attachments: &[Attachment], logins: &[(u32, MacAddr)]) -> Addresses {
+    let own = (0..).zip(attachments).map(|(number, attachment)| (number, attachment.mac));
+    let both = own.chain(logins.iter().copied()).flat_map(|(number, mac)| {
+        let at = &attachments[number as usize];
+        let (link, network) = (Scope::link(at.outlet.into()), Scope::network(at.network.into()));
+        [(link, at.vlan, mac, number), (network, UNTAGGED, mac, number)]
+    });
+    Addresses::new(&both.collect::<Vec<_>>())
 }
 
 /// A bit for each protocol that is not in the set.

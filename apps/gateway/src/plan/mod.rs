@@ -1,19 +1,24 @@
 //! From the checked model to a running gateway: EAL, ports, outlets, workers.
 
+mod logins;
 mod ports;
 mod receive;
 mod uplinks;
 
+use logins::Logins;
 pub use receive::Receives;
 pub use uplinks::UplinkChoice;
 
 use crate::config::Config;
 use crate::config::model::{Core, Idle as IdleConfig, PortRef, Worker};
+use crate::dataplane::fip::Heard;
 use crate::dataplane::frame::Meta;
 use crate::dataplane::{Active, Counters, Ingress, Switch, Tables};
 use anyhow::{Context as _, Result, bail};
+use crossbeam_queue::ArrayQueue;
 use iogate::eal::{Eal, HugePages};
 use iogate::memory::MbufPool;
+use iogate::packet::MacAddr;
 use iogate::pipeline::Totals;
 use iogate::port::Port;
 use iogate::worker::{Idle, Poller, Runtime, WorkerStats, cores};
@@ -38,6 +43,7 @@ pub struct RunningWorker {
     pub poller: Poller<Meta, Switch>,
     /// What its data path counts.
     pub counters: Arc<Counters>,
+    heard: Arc<ArrayQueue<Heard>>,
 }
 
 /// What the control side reads of a running gateway.
@@ -59,12 +65,18 @@ pub struct State {
     /// Set when somebody asked it to stop.
     pub stop: AtomicBool,
     active: Mutex<Arc<Active>>,
+    logins: Mutex<Vec<(u32, MacAddr)>>,
 }
 
 impl State {
     /// By network, the uplink in use.
     pub fn active(&self) -> Arc<Active> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Addresses that attachments have by FIP, besides their own.
+    pub fn logins(&self) -> Vec<(u32, MacAddr)> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where the packets of all workers went so far.
@@ -78,6 +90,7 @@ pub struct Gateway {
     state: Arc<State>,
     runtime: Runtime,
     choice: UplinkChoice,
+    logins: Logins,
     pool: MbufPool,
 }
 
@@ -110,7 +123,7 @@ impl Gateway {
             let ingress: Vec<Ingress> = model.queues.iter().map(|queue| ingress(queue.port)).collect();
             let outlets = outlets.next().unwrap_or_default();
             let switch = Switch::new(tables.clone(), active.clone(), ingress.clone(), outlets);
-            let counters = switch.counters().clone();
+            let (counters, heard) = (switch.counters().clone(), switch.heard().clone());
             let queues =
                 model.queues.iter().map(|queue| ports::rx(&ports[ports::index(&config, queue.port)], queue.queue));
             let queues = queues.collect::<iogate::Result<Vec<_>>>()?;
@@ -128,6 +141,7 @@ impl Gateway {
                 stats: worker.stats().clone(),
                 poller,
                 counters,
+                heard,
             });
         }
         runtime.start()?;
@@ -140,9 +154,10 @@ impl Gateway {
             pool: pool.clone(),
             stop: AtomicBool::new(false),
             active: Mutex::new(active),
+            logins: Mutex::default(),
             config,
         };
-        Ok(Gateway { state: Arc::new(state), runtime, choice, pool })
+        Ok(Gateway { state: Arc::new(state), runtime, choice, logins: Logins::default(), pool })
     }
 
     /// What the control side reads.
@@ -150,7 +165,7 @@ impl Gateway {
         &self.state
     }
 
-    /// Watches the uplinks until `asked` is set, somebody asks for a stop, or a worker fails.
+    /// Watches the uplinks and logins until `asked` is set, somebody asks for a stop, or a worker fails.
     pub fn run_until(&mut self, asked: &AtomicBool) -> Result<()> {
         while !asked.load(Ordering::Relaxed) && !self.state.stop.load(Ordering::Relaxed) {
             if self.runtime.failed() {
@@ -159,6 +174,7 @@ impl Gateway {
                 bail!("a worker ended by itself");
             }
             self.watch_uplinks()?;
+            self.watch_logins()?;
             std::thread::sleep(LINK_INTERVAL);
         }
         Ok(())
@@ -187,6 +203,25 @@ impl Gateway {
             }
         }
         *self.state.active.lock().unwrap_or_else(PoisonError::into_inner) = active;
+        Ok(())
+    }
+
+    fn watch_logins(&mut self) -> Result<()> {
+        let state = &self.state;
+        for heard in state.workers.iter().flat_map(|worker| std::iter::from_fn(|| worker.heard.pop())) {
+            self.logins.hear(heard);
+        }
+        if !self.logins.settle(Instant::now(), &state.tables) {
+            return Ok(());
+        }
+        let logins = self.logins.all();
+        let tables = Arc::new(state.tables.with_logins(&logins));
+        for worker in &state.workers {
+            let tables = tables.clone();
+            // The old ones come back here to be freed.
+            drop(worker.poller.call(move |poll| poll.stage_mut().set_tables(tables))?);
+        }
+        *state.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins;
         Ok(())
     }
 

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crossbeam_queue::ArrayQueue;
 use iogate::memory::MbufPool;
 use iogate::packet::MacAddr;
 use iogate::pipeline::{DropReason, Outlet, SourceCounters};
 use iogate::testkit::{Complete, FakePort, Frame, eal};
 use iogate::worker::{Poller, Runtime, cores};
 use iogate_gateway::config::{self, Config};
+use iogate_gateway::dataplane::fip::Heard;
 use iogate_gateway::dataplane::frame::Meta;
 use iogate_gateway::dataplane::{Active, Counters, Direction, Ingress, Switch, Tables, drop, tables};
 
@@ -55,6 +57,7 @@ pub(crate) struct Gateway {
     poller: Poller<Meta, Switch>,
     runtime: Runtime,
     counters: Arc<Counters>,
+    heard: Arc<ArrayQueue<Heard>>,
     active: Vec<u16>,
     injected: u64,
     /// What came out and was not asked for yet, by port.
@@ -104,7 +107,7 @@ impl Gateway {
         let outlets = fakes.iter().map(|fake| Outlet::new(fake.port.tx(0).unwrap())).collect();
         let active: Vec<_> = config.networks().map(|(id, _)| config.uplinks_of(id)[0].index() as u16).collect();
         let switch = Switch::new(Arc::new(Tables::new(&config)), Arc::new(Active(active.clone())), ingress, outlets);
-        let counters = switch.counters().clone();
+        let (counters, heard) = (switch.counters().clone(), switch.heard().clone());
         let mut runtime = Runtime::new(eal());
         runtime.share_cores(true);
         let queues: Vec<_> = fakes.iter().map(|fake| fake.port.rx(0).unwrap().restore_vlans(true)).collect();
@@ -117,6 +120,7 @@ impl Gateway {
             poller,
             runtime,
             counters,
+            heard,
             active,
             injected: 0,
             out: HashMap::new(),
@@ -299,8 +303,19 @@ impl Gateway {
         self.poller.call(move |poll| poll.stage_mut().set_active(active)).unwrap();
     }
 
+    /// What the data path heard of logins since the last look.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        std::iter::from_fn(|| self.heard.pop()).collect()
+    }
+
+    /// Gives attachments further addresses.
+    pub(crate) fn log_in(&self, logins: &[(u32, MacAddr)]) {
+        let tables = Arc::new(Tables::new(&self.config).with_logins(logins));
+        self.poller.call(move |poll| poll.stage_mut().set_tables(tables)).unwrap();
+    }
+
     /// The number of an adapter's attachment to a network.
-    fn attachment(&self, adapter: &str, network: &str) -> u32 {
+    pub(crate) fn attachment(&self, adapter: &str, network: &str) -> u32 {
         let all = self.config.adapters().flat_map(|(_, a)| a.attachments.iter().map(move |at| (a, at)));
         let wanted = |(a, at): &(&config::model::Adapter, &config::model::Attachment)| {
             a.name.as_str() == adapter && self.config.network(at.network).name.as_str() == network

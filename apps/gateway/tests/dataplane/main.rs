@@ -5,6 +5,7 @@ mod antispoof;
 mod counting;
 mod fabrics;
 mod harness;
+mod logins;
 mod odd_frames;
 mod reasons;
 mod replication;
