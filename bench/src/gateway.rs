@@ -3,6 +3,7 @@
 use crate::alone::{self, Job, Sample};
 use crate::mix::{self, From, Sizes};
 use crate::peers::c::{self, Way};
+use crate::peers::ovs::{self, Ovs};
 use crate::series::{Comparison, Listing, Measure, Report, Spread, Target, digits, in_turns};
 use crate::testpmd::Testpmd;
 use crate::{Plan, say};
@@ -77,6 +78,21 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
                 ensure!(outcome.drops.is_empty(), "the peer in C drops packets: {:?}", outcome.drops);
                 Ok(outcome.cycles())
             }));
+        }
+        if ovs::installed() {
+            let (config, ways, samples) = (config::load(&path)?, &ways, &samples);
+            peers.push(("OVS-DPDK", counts.then_some(Target::AtMost(1.0 / 6.0))));
+            sides.push(Box::new(move || {
+                let folder = tempfile::tempdir()?;
+                let mut ovs = Ovs::start(folder.path(), &config, ways, plan)?;
+                let hz = samples.borrow().last().map_or(f64::NAN, |sample: &Sample| sample.tsc_hz);
+                let cycles = ovs.measure(plan.seconds, hz)?;
+                let dropped = ovs.dropped()?;
+                ensure!(dropped == 0, "OVS's flows drop {dropped} packets that the gateway forwards");
+                Ok(cycles)
+            }));
+        } else {
+            report.notes.push(format!("{name} beside OVS-DPDK: not measured: iogate-bench install-peers"));
         }
         let names: Vec<&str> = peers.iter().map(|(peer, _)| *peer).collect();
         say(format_args!("{name}: ours, then {}, cycles per packet", names.join(", ")));

@@ -79,6 +79,8 @@ enum What {
     Iperf,
     /// All of them
     All,
+    /// Install the peers that are missing, with apt: Open vSwitch on DPDK, testpmd, iperf3
+    InstallPeers,
     /// One measurement of ours, printed as JSON: what the others start
     #[command(hide = true)]
     Alone {
@@ -116,6 +118,7 @@ fn main() -> Result<()> {
             iperf::compare(plan, &mut report)?;
             modes::compare(plan, &mut report)?;
         }
+        What::InstallPeers => return peers::install(),
         What::Alone { job } => return alone::run(job, plan),
     }
     match cli.output {
