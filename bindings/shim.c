@@ -291,6 +291,17 @@ int shim_rss_set(uint16_t port, const uint8_t *key, uint8_t length, uint64_t fie
 	return rte_eth_dev_rss_hash_update(port, &conf);
 }
 
+uint32_t shim_toeplitz(const uint32_t *words, uint32_t count, const uint8_t *key)
+{
+	/* It only reads them. */
+	return rte_softrss((uint32_t *)(uintptr_t)words, count, key);
+}
+
+uint32_t shim_crc32c(const uint8_t *bytes, uint32_t length, uint32_t start)
+{
+	return rte_hash_crc(bytes, length, start);
+}
+
 int shim_rx_used(uint16_t port, uint16_t queue)
 {
 	return rte_eth_rx_queue_count(port, queue);
@@ -377,6 +388,8 @@ _Static_assert(sizeof(struct rte_flow_item_vlan) <= SHIM_FLOW_ITEM_ROOM, "rte_fl
 _Static_assert(sizeof(struct rte_flow_item_ipv4) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_ipv4 is larger than its room");
 _Static_assert(sizeof(struct rte_flow_item_ipv6) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_ipv6 is larger than its room");
 _Static_assert(sizeof(struct rte_flow_item_tcp) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_tcp is larger than its room");
+_Static_assert(sizeof(struct rte_flow_item_arp_eth_ipv4) <= SHIM_FLOW_ITEM_ROOM,
+	"rte_flow_item_arp_eth_ipv4 is larger than its room");
 _Static_assert(sizeof(struct rte_flow_item_vxlan) <= SHIM_FLOW_ITEM_ROOM, "rte_flow_item_vxlan is larger than its room");
 
 static enum rte_flow_item_type flow_item_type(uint32_t kind)
@@ -398,8 +411,24 @@ static enum rte_flow_item_type flow_item_type(uint32_t kind)
 		return RTE_FLOW_ITEM_TYPE_SCTP;
 	case SHIM_FLOW_ICMP:
 		return RTE_FLOW_ITEM_TYPE_ICMP;
+	case SHIM_FLOW_ARP:
+		return RTE_FLOW_ITEM_TYPE_ARP_ETH_IPV4;
 	default:
 		return RTE_FLOW_ITEM_TYPE_VXLAN;
+	}
+}
+
+static enum rte_eth_hash_function flow_hash(uint32_t hash)
+{
+	switch (hash) {
+	case SHIM_FLOW_HASH_TOEPLITZ:
+		return RTE_ETH_HASH_FUNCTION_TOEPLITZ;
+	case SHIM_FLOW_HASH_SIMPLE_XOR:
+		return RTE_ETH_HASH_FUNCTION_SIMPLE_XOR;
+	case SHIM_FLOW_HASH_SYMMETRIC_TOEPLITZ:
+		return RTE_ETH_HASH_FUNCTION_SYMMETRIC_TOEPLITZ;
+	default:
+		return RTE_ETH_HASH_FUNCTION_DEFAULT;
 	}
 }
 
@@ -428,6 +457,8 @@ int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_
 		struct rte_flow_action_mark mark;
 		struct rte_flow_action_count count;
 		struct rte_flow_action_rss rss;
+		struct rte_flow_action_set_mac mac;
+		struct rte_flow_action_set_ipv4 ipv4;
 	} settings[SHIM_FLOW_MOST];
 	struct rte_flow_error from = {0};
 	uint32_t at;
@@ -440,6 +471,8 @@ int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_
 		if (!item->any) {
 			items[at].spec = item->spec;
 			items[at].mask = item->mask;
+			if (item->ranges)
+				items[at].last = item->last;
 		}
 	}
 	items[at].type = RTE_FLOW_ITEM_TYPE_END;
@@ -475,8 +508,21 @@ int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_
 		case SHIM_FLOW_COUNT:
 			actions[at].type = RTE_FLOW_ACTION_TYPE_COUNT;
 			break;
+		case SHIM_FLOW_SET_MAC_SRC:
+		case SHIM_FLOW_SET_MAC_DST:
+			actions[at].type = action->kind == SHIM_FLOW_SET_MAC_SRC ?
+				RTE_FLOW_ACTION_TYPE_SET_MAC_SRC : RTE_FLOW_ACTION_TYPE_SET_MAC_DST;
+			memcpy(&settings[at].mac, action->address, sizeof(settings[at].mac));
+			break;
+		case SHIM_FLOW_SET_IPV4_SRC:
+		case SHIM_FLOW_SET_IPV4_DST:
+			actions[at].type = action->kind == SHIM_FLOW_SET_IPV4_SRC ?
+				RTE_FLOW_ACTION_TYPE_SET_IPV4_SRC : RTE_FLOW_ACTION_TYPE_SET_IPV4_DST;
+			memcpy(&settings[at].ipv4, action->address, sizeof(settings[at].ipv4));
+			break;
 		default:
 			actions[at].type = RTE_FLOW_ACTION_TYPE_RSS;
+			settings[at].rss.func = flow_hash(action->value);
 			settings[at].rss.types = action->fields;
 			settings[at].rss.queue_num = action->queue_count;
 			settings[at].rss.queue = action->queues;
@@ -494,6 +540,23 @@ int shim_flow_destroy(uint16_t port, struct rte_flow *flow, struct shim_flow_err
 	struct rte_flow_error from = {0};
 
 	return flow_outcome(rte_flow_destroy(port, flow, &from), &from, error);
+}
+
+int shim_flow_query(uint16_t port, struct rte_flow *flow, struct shim_flow_count *count, struct shim_flow_error *error)
+{
+	const struct rte_flow_action actions[] = {
+		{ .type = RTE_FLOW_ACTION_TYPE_COUNT },
+		{ .type = RTE_FLOW_ACTION_TYPE_END },
+	};
+	struct rte_flow_query_count query = {0};
+	struct rte_flow_error from = {0};
+	int result = rte_flow_query(port, flow, actions, &query, &from);
+
+	count->hits = query.hits;
+	count->bytes = query.bytes;
+	count->hits_set = query.hits_set;
+	count->bytes_set = query.bytes_set;
+	return flow_outcome(result, &from, error);
 }
 
 int shim_flow_flush(uint16_t port, struct shim_flow_error *error)

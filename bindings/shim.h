@@ -17,6 +17,7 @@
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_hash.h>
+#include <rte_hash_crc.h>
 #include <rte_interrupts.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
@@ -27,6 +28,7 @@
 #include <rte_memzone.h>
 #include <rte_ring.h>
 #include <rte_tailq.h>
+#include <rte_thash.h>
 #include <rte_version.h>
 
 /* bindgen drops 64-bit flag macros, so they pass through objects. */
@@ -107,11 +109,14 @@ enum shim_flow_item_kind {
 	SHIM_FLOW_SCTP,
 	SHIM_FLOW_ICMP,
 	SHIM_FLOW_VXLAN,
+	SHIM_FLOW_ARP,
 };
 
 struct shim_flow_item {
 	uint32_t kind;
 	uint32_t any; /* whatever its fields hold */
+	uint32_t ranges; /* last is there */
+	uint8_t last[SHIM_FLOW_ITEM_ROOM];
 	uint8_t spec[SHIM_FLOW_ITEM_ROOM];
 	uint8_t mask[SHIM_FLOW_ITEM_ROOM];
 };
@@ -125,11 +130,23 @@ enum shim_flow_action_kind {
 	SHIM_FLOW_FLAG,
 	SHIM_FLOW_COUNT,
 	SHIM_FLOW_RSS,
+	SHIM_FLOW_SET_MAC_SRC,
+	SHIM_FLOW_SET_MAC_DST,
+	SHIM_FLOW_SET_IPV4_SRC,
+	SHIM_FLOW_SET_IPV4_DST,
+};
+
+enum shim_flow_hash {
+	SHIM_FLOW_HASH_DEFAULT,
+	SHIM_FLOW_HASH_TOEPLITZ,
+	SHIM_FLOW_HASH_SIMPLE_XOR,
+	SHIM_FLOW_HASH_SYMMETRIC_TOEPLITZ,
 };
 
 struct shim_flow_action {
 	uint32_t kind;
-	uint32_t value; /* queue, group or mark */
+	uint32_t value; /* queue, group, mark, or shim_flow_hash of RSS */
+	uint8_t address[8]; /* that is set */
 	uint64_t fields; /* RSS */
 	const uint16_t *queues; /* RSS */
 	uint32_t queue_count;
@@ -147,6 +164,13 @@ struct shim_flow_rule {
 	uint32_t action_count;
 	struct shim_flow_item items[SHIM_FLOW_MOST];
 	struct shim_flow_action actions[SHIM_FLOW_MOST];
+};
+
+struct shim_flow_count {
+	uint64_t hits;
+	uint64_t bytes;
+	uint8_t hits_set;
+	uint8_t bytes_set;
 };
 
 struct shim_flow_error {
@@ -196,10 +220,17 @@ int shim_rss_set(uint16_t port, const uint8_t *key, uint8_t length, uint64_t fie
 int shim_rx_used(uint16_t port, uint16_t queue);
 int shim_rx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
 int shim_tx_descriptor(uint16_t port, uint16_t queue, uint16_t descriptor);
+/* The Toeplitz hash of words; the key has 4 bytes more than they. */
+uint32_t shim_toeplitz(const uint32_t *words, uint32_t count, const uint8_t *key);
+
+/* CRC-32C, not complemented. */
+uint32_t shim_crc32c(const uint8_t *bytes, uint32_t length, uint32_t start);
+
 /* Validates the rule, or creates it where `flow` is given. */
 int shim_flow_make(uint16_t port, const struct shim_flow_rule *rule, struct rte_flow **flow,
 	struct shim_flow_error *error);
 int shim_flow_destroy(uint16_t port, struct rte_flow *flow, struct shim_flow_error *error);
+int shim_flow_query(uint16_t port, struct rte_flow *flow, struct shim_flow_count *count, struct shim_flow_error *error);
 int shim_flow_flush(uint16_t port, struct shim_flow_error *error);
 int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error);
 /* To be given to free(); NULL when memory is out. */

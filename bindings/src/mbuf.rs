@@ -33,7 +33,8 @@ pub struct rte_mbuf {
     pub vlan_tci: u16,
     /// RSS hash, when `ol_flags` says so.
     pub hash_rss: u32,
-    hash_rest: u32,
+    /// The number that a flow rule marked it with, when `ol_flags` says so.
+    pub hash_fdir_hi: u32,
     /// The outer tag of two that a device stripped.
     pub vlan_tci_outer: u16,
     /// Size of the buffer, headroom included, bytes.
@@ -63,6 +64,7 @@ const _: () = {
     assert!(offset_of!(rte_mbuf, data_len) == 40);
     assert!(offset_of!(rte_mbuf, vlan_tci) == 42);
     assert!(offset_of!(rte_mbuf, hash_rss) == 44);
+    assert!(offset_of!(rte_mbuf, hash_fdir_hi) == 48);
     assert!(offset_of!(rte_mbuf, vlan_tci_outer) == 52);
     assert!(offset_of!(rte_mbuf, buf_len) == 54);
     assert!(offset_of!(rte_mbuf, pool) == 56);

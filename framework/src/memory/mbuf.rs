@@ -24,12 +24,12 @@ impl Mbuf {
         Mbuf(unsafe { NonNull::new_unchecked(raw) })
     }
 
-    fn head(&self) -> &dpdk_sys::rte_mbuf {
+    pub(super) fn head(&self) -> &dpdk_sys::rte_mbuf {
         // SAFETY: owned, so valid, and nobody else writes it.
         unsafe { self.0.as_ref() }
     }
 
-    fn head_mut(&mut self) -> &mut dpdk_sys::rte_mbuf {
+    pub(super) fn head_mut(&mut self) -> &mut dpdk_sys::rte_mbuf {
         // SAFETY: owned, so valid, and nobody else has it.
         unsafe { self.0.as_mut() }
     }

@@ -22,6 +22,7 @@
 
 mod batch;
 mod mbuf;
+mod notes;
 mod pool;
 
 pub use batch::{BURST, Batch};

@@ -136,6 +136,13 @@ impl Context {
         self.discard(packet);
     }
 
+    /// Says that a stage took `packets` packets out of its batch itself, to go on elsewhere: they count as used up
+    /// here.
+    #[inline]
+    pub fn handed_over(&mut self, packets: u64) {
+        self.flow.consumed.add(packets);
+    }
+
     /// Says that a stage made `packets` packets, which leave by a door as the others do.
     #[inline]
     pub fn generated(&mut self, packets: u64) {

@@ -6,6 +6,8 @@ use super::Device;
 use super::device::control;
 use super::lookup::text;
 use crate::error::Errno;
+use crate::packet::MacAddr;
+use std::net::Ipv4Addr;
 
 /// Items a pattern has at most, and actions a rule.
 pub const MOST_FLOW_PARTS: usize = dpdk_sys::SHIM_FLOW_MOST as usize;
@@ -36,6 +38,9 @@ pub struct FlowItem {
     pub kind: FlowHeader,
     /// Bytes of the header as on the wire, each with the bits of it that count; nothing for any.
     pub bytes: Option<([u8; 40], [u8; 40])>,
+    /// Where a field is to be within a range: its last value, in the place that its first one has in `bytes`. All of
+    /// a field is 0 here when it is to be just that one.
+    pub last: Option<[u8; 40]>,
 }
 
 /// Headers that rules know.
@@ -51,6 +56,7 @@ pub enum FlowHeader {
     Sctp,
     Icmp,
     Vxlan,
+    Arp,
 }
 
 /// What is done with packets.
@@ -74,9 +80,42 @@ pub enum FlowAction {
     Spread {
         /// Fields.
         fields: u64,
-        /// Queues.
+        /// Queues; none: all that the port spreads packets over.
         queues: Vec<u16>,
+        /// How a hash is made of the fields.
+        function: FlowHash,
     },
+    /// They get another source MAC address.
+    SetMacSrc(MacAddr),
+    /// They get another destination MAC address.
+    SetMacDst(MacAddr),
+    /// They get another source IPv4 address.
+    SetIpv4Src(Ipv4Addr),
+    /// They get another destination IPv4 address.
+    SetIpv4Dst(Ipv4Addr),
+}
+
+/// How a hash is made of the fields of a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlowHash {
+    /// As the device does.
+    #[default]
+    Default,
+    /// Toeplitz.
+    Toeplitz,
+    /// The words of the fields, exclusive or.
+    SimpleXor,
+    /// Toeplitz, of what source and destination differ in: the same for both directions of a flow.
+    SymmetricToeplitz,
+}
+
+/// What a rule counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowCount {
+    /// Packets, where they are counted.
+    pub hits: Option<u64>,
+    /// Bytes, where they are counted.
+    pub bytes: Option<u64>,
 }
 
 /// Why a device does not take a rule.
@@ -127,6 +166,19 @@ impl Device {
         Ok(true)
     }
 
+    /// What a rule counted; nothing when there is none of this number.
+    pub fn query_flow(&self, number: u32) -> Result<Option<FlowCount>, FlowError> {
+        let rules = self.rules();
+        let Some((_, raw)) = rules.list.iter().find(|(known, _)| *known == number) else { return Ok(None) };
+        let (mut error, mut count) = (dpdk_sys::shim_flow_error::default(), dpdk_sys::shim_flow_count::default());
+        let _one_at_a_time = control();
+        // SAFETY: made by this device, and not destroyed; the call fills the structure.
+        outcome(unsafe { dpdk_sys::shim_flow_query(self.id(), *raw, &mut count, &mut error) }, &error)?;
+        let known = |set: u8, value: u64| (set != 0).then_some(value);
+        let (hits, bytes) = (known(count.hits_set, count.hits), known(count.bytes_set, count.bytes));
+        Ok(Some(FlowCount { hits, bytes }))
+    }
+
     /// Takes all rules back, also those that nobody here made.
     pub fn flush_flows(&self) -> Result<(), FlowError> {
         let mut rules = self.rules();
@@ -173,6 +225,10 @@ impl Device {
         for (raw, item) in raw.items.iter_mut().zip(&rule.pattern) {
             raw.kind = item.kind.raw();
             raw.any = u32::from(item.bytes.is_none());
+            raw.ranges = u32::from(item.last.is_some());
+            if let Some(last) = &item.last {
+                raw.last[..last.len()].copy_from_slice(last);
+            }
             if let Some((spec, mask)) = &item.bytes {
                 raw.spec[..spec.len()].copy_from_slice(spec);
                 raw.mask[..mask.len()].copy_from_slice(mask);
@@ -204,6 +260,7 @@ impl FlowHeader {
             FlowHeader::Sctp => dpdk_sys::SHIM_FLOW_SCTP,
             FlowHeader::Icmp => dpdk_sys::SHIM_FLOW_ICMP,
             FlowHeader::Vxlan => dpdk_sys::SHIM_FLOW_VXLAN,
+            FlowHeader::Arp => dpdk_sys::SHIM_FLOW_ARP,
         }
     }
 }
@@ -218,12 +275,32 @@ impl FlowAction {
             FlowAction::Mark(mark) => (dpdk_sys::SHIM_FLOW_MARK, *mark),
             FlowAction::Flag => (dpdk_sys::SHIM_FLOW_FLAG, 0),
             FlowAction::Count => (dpdk_sys::SHIM_FLOW_COUNT, 0),
-            FlowAction::Spread { .. } => (dpdk_sys::SHIM_FLOW_RSS, 0),
+            FlowAction::Spread { function, .. } => (dpdk_sys::SHIM_FLOW_RSS, function.raw()),
+            FlowAction::SetMacSrc(_) => (dpdk_sys::SHIM_FLOW_SET_MAC_SRC, 0),
+            FlowAction::SetMacDst(_) => (dpdk_sys::SHIM_FLOW_SET_MAC_DST, 0),
+            FlowAction::SetIpv4Src(_) => (dpdk_sys::SHIM_FLOW_SET_IPV4_SRC, 0),
+            FlowAction::SetIpv4Dst(_) => (dpdk_sys::SHIM_FLOW_SET_IPV4_DST, 0),
         };
-        if let FlowAction::Spread { fields, queues } = self {
-            raw.fields = *fields;
-            raw.queues = queues.as_ptr();
-            raw.queue_count = queues.len() as u32;
+        match self {
+            FlowAction::Spread { fields, queues, .. } => {
+                raw.fields = *fields;
+                raw.queues = queues.as_ptr();
+                raw.queue_count = queues.len() as u32;
+            }
+            FlowAction::SetMacSrc(mac) | FlowAction::SetMacDst(mac) => raw.address[..6].copy_from_slice(&mac.octets()),
+            FlowAction::SetIpv4Src(ip) | FlowAction::SetIpv4Dst(ip) => raw.address[..4].copy_from_slice(&ip.octets()),
+            _ => {}
+        }
+    }
+}
+
+impl FlowHash {
+    fn raw(self) -> u32 {
+        match self {
+            FlowHash::Default => dpdk_sys::SHIM_FLOW_HASH_DEFAULT,
+            FlowHash::Toeplitz => dpdk_sys::SHIM_FLOW_HASH_TOEPLITZ,
+            FlowHash::SimpleXor => dpdk_sys::SHIM_FLOW_HASH_SIMPLE_XOR,
+            FlowHash::SymmetricToeplitz => dpdk_sys::SHIM_FLOW_HASH_SYMMETRIC_TOEPLITZ,
         }
     }
 }

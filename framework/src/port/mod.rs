@@ -35,6 +35,7 @@ mod builder;
 mod config;
 mod device;
 mod flow;
+mod hash;
 mod info;
 mod lookup;
 mod losses;
@@ -49,7 +50,8 @@ pub use admin::{DescriptorState, FlowControl, QueueInfo, QueueState, Tunnel, Vla
 pub use builder::PortBuilder;
 pub use config::{PortConfig, QueueConfig, Thresholds};
 pub use device::Device;
-pub use flow::{FlowAction, FlowError, FlowHeader, FlowItem, FlowRule, MOST_FLOW_PARTS};
+pub use flow::{FlowAction, FlowCount, FlowError, FlowHash, FlowHeader, FlowItem, FlowRule, MOST_FLOW_PARTS};
+pub use hash::{crc32c, toeplitz};
 pub use info::{Bus, DescriptorLimits, PortInfo, capability_names, rx_offload_names, tx_offload_names};
 pub use lookup::ptype_name;
 pub use queue::{RxQueue, TxQueue};
