@@ -168,6 +168,11 @@ impl App {
     pub(crate) fn execute(&mut self, line: &str) {
         self.verbose.show();
         commands::execute(self, line);
+        for port in self.ports.iter().filter(|port| port.device.take_changed()) {
+            if let Some(running) = &self.running {
+                running.soften(self, port.device.id());
+            }
+        }
         screen::flush();
     }
 

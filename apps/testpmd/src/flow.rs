@@ -3,8 +3,9 @@
 use crate::grammar::number;
 use crate::show::rss;
 use iogate::packet::MacAddr;
-use iogate::port::{FlowAction, FlowHeader, FlowItem, FlowRule};
+use iogate::port::{FlowAction, FlowHash, FlowHeader, FlowItem, FlowRule};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// Where a rule is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) struct Wrong {
 #[derive(Clone, Copy)]
 enum Kind {
     Number,
+    /// Some bits of the bytes: how many stand behind them, and how many there are.
+    Bits(u32, u32),
     Mac,
     Ipv4,
     Ipv6,
@@ -31,7 +34,24 @@ const HEADERS: &[(&str, FlowHeader, &[Field])] = &[
     (
         "vlan",
         FlowHeader::Vlan,
-        &[("tci", 0, 2, Kind::Number), ("vid", 0, 2, Kind::Number), ("inner_type", 2, 2, Kind::Number)],
+        &[
+            ("tci", 0, 2, Kind::Number),
+            ("pcp", 0, 2, Kind::Bits(13, 3)),
+            ("dei", 0, 2, Kind::Bits(12, 1)),
+            ("vid", 0, 2, Kind::Bits(0, 12)),
+            ("inner_type", 2, 2, Kind::Number),
+        ],
+    ),
+    (
+        "arp_eth_ipv4",
+        FlowHeader::Arp,
+        &[
+            ("opcode", 6, 2, Kind::Number),
+            ("sha", 8, 6, Kind::Mac),
+            ("spa", 14, 4, Kind::Ipv4),
+            ("tha", 18, 6, Kind::Mac),
+            ("tpa", 24, 4, Kind::Ipv4),
+        ],
     ),
     (
         "ipv4",
@@ -48,6 +68,8 @@ const HEADERS: &[(&str, FlowHeader, &[Field])] = &[
         "ipv6",
         FlowHeader::Ipv6,
         &[
+            ("tc", 0, 4, Kind::Bits(20, 8)),
+            ("flow", 0, 4, Kind::Bits(0, 20)),
             ("proto", 6, 1, Kind::Number),
             ("hop", 7, 1, Kind::Number),
             ("src", 8, 16, Kind::Ipv6),
@@ -60,13 +82,39 @@ const HEADERS: &[(&str, FlowHeader, &[Field])] = &[
         &[("src", 0, 2, Kind::Number), ("dst", 2, 2, Kind::Number), ("flags", 13, 1, Kind::Number)],
     ),
     ("udp", FlowHeader::Udp, &[("src", 0, 2, Kind::Number), ("dst", 2, 2, Kind::Number)]),
-    ("sctp", FlowHeader::Sctp, &[("src", 0, 2, Kind::Number), ("dst", 2, 2, Kind::Number)]),
-    ("icmp", FlowHeader::Icmp, &[("type", 0, 1, Kind::Number), ("code", 1, 1, Kind::Number)]),
+    (
+        "sctp",
+        FlowHeader::Sctp,
+        &[
+            ("src", 0, 2, Kind::Number),
+            ("dst", 2, 2, Kind::Number),
+            ("tag", 4, 4, Kind::Number),
+            ("cksum", 8, 4, Kind::Number),
+        ],
+    ),
+    (
+        "icmp",
+        FlowHeader::Icmp,
+        &[
+            ("type", 0, 1, Kind::Number),
+            ("code", 1, 1, Kind::Number),
+            ("ident", 4, 2, Kind::Number),
+            ("seq", 6, 2, Kind::Number),
+        ],
+    ),
     ("vxlan", FlowHeader::Vxlan, &[("vni", 4, 3, Kind::Number)]),
 ];
 
-/// The bits of a VLAN identifier in its field.
-const VID: u16 = 0x0fff;
+/// What a header is called.
+pub(crate) fn name(header: FlowHeader) -> &'static str {
+    HEADERS.iter().find(|(_, known, _)| *known == header).map_or("", |(name, ..)| name)
+}
+
+/// The fields of a header: name, first byte, bytes.
+pub(crate) fn fields(header: FlowHeader) -> impl Iterator<Item = (&'static str, usize, usize)> {
+    let fields = HEADERS.iter().find(|(_, known, _)| *known == header).map_or(&[][..], |(.., fields)| fields);
+    fields.iter().map(|(name, at, length, _)| (*name, *at, *length))
+}
 
 struct Words<'a> {
     words: Vec<&'a str>,
@@ -154,46 +202,92 @@ fn item(words: &mut Words) -> Result<FlowItem, Wrong> {
     };
     words.at += 1;
     let mut bytes: Option<([u8; 40], [u8; 40])> = None;
+    let mut last: Option<[u8; 40]> = None;
+    // Fields that have a value, and those of which it was said which bits count: the others count whole.
+    let (mut valued, mut masked) = (Vec::new(), Vec::new());
     while let Some(word) = words.peek().filter(|word| *word != "/") {
-        let Some(&(name, at, length, written)) = fields.iter().find(|(known, ..)| *known == word) else {
+        let Some(field) = fields.iter().find(|(known, ..)| *known == word) else {
             let known: Vec<&str> = fields.iter().map(|(name, ..)| *name).collect();
             return Err(words.wrong(&format!("one of {} or \"/\"", known.join(", "))));
         };
+        let (name, at, length, _) = *field;
         words.at += 1;
         let (spec, mask) = bytes.get_or_insert(([0; 40], [0; 40]));
         let (spec, mask) = (&mut spec[at..at + length], &mut mask[at..at + length]);
-        match words.next("is, spec, mask or prefix")? {
+        match words.next("is, spec, last, mask or prefix")? {
             "is" => {
-                spec.copy_from_slice(&value(words, length, written)?);
-                mask.fill(0xff);
-                if name == "vid" {
-                    mask.copy_from_slice(&VID.to_be_bytes());
-                }
+                put(spec, field, &value(words, field)?);
+                put(mask, field, &whole(field));
+                masked.push(name);
             }
-            "spec" => spec.copy_from_slice(&value(words, length, written)?),
-            "mask" => mask.copy_from_slice(&value(words, length, written)?),
+            "spec" => {
+                put(spec, field, &value(words, field)?);
+                valued.push(field);
+            }
+            "last" => {
+                put(&mut last.get_or_insert([0; 40])[at..at + length], field, &value(words, field)?);
+                valued.push(field);
+            }
+            "mask" => {
+                put(mask, field, &value(words, field)?);
+                masked.push(name);
+            }
             "prefix" => {
-                let bits = words.number(length as u64 * 8)? as usize;
-                let of = |at: usize| (0xff00_u16 >> bits.saturating_sub(at * 8).min(8)) as u8;
-                mask.iter_mut().enumerate().for_each(|(at, byte)| *byte = of(at));
+                let most = whole(field).iter().map(|byte| byte.count_ones()).sum::<u32>();
+                let mut bits = words.number(most.into())? as u32;
+                let mut first = whole(field);
+                // The first bits of those that the field has.
+                for byte in &mut first {
+                    for bit in (0..8).rev().filter(|bit| *byte >> bit & 1 == 1).collect::<Vec<_>>() {
+                        if bits == 0 {
+                            *byte &= !(1 << bit);
+                        }
+                        bits = bits.saturating_sub(1);
+                    }
+                }
+                put(mask, field, &first);
+                masked.push(name);
             }
             _ => {
                 words.at -= 1;
-                return Err(words.wrong("is, spec, mask or prefix"));
+                return Err(words.wrong("is, spec, last, mask or prefix"));
             }
         }
     }
-    Ok(FlowItem { kind: *kind, bytes })
+    for field in valued.into_iter().filter(|(name, ..)| !masked.contains(name)) {
+        let (_, at, length, _) = *field;
+        if let Some((_, mask)) = &mut bytes {
+            put(&mut mask[at..at + length], field, &whole(field));
+        }
+    }
+    Ok(FlowItem { kind: *kind, bytes, last })
 }
 
-fn value(words: &mut Words, length: usize, written: Kind) -> Result<Vec<u8>, Wrong> {
+/// Every bit of a field.
+fn whole(&(_, _, length, written): &Field) -> Vec<u8> {
+    match written {
+        Kind::Bits(behind, count) => (((1_u64 << count) - 1) << behind).to_be_bytes()[8 - length..].to_vec(),
+        _ => vec![0xff; length],
+    }
+}
+
+/// Writes a field into the bytes that it stands in, and leaves what else does.
+fn put(bytes: &mut [u8], field: &Field, value: &[u8]) {
+    for ((byte, value), mask) in bytes.iter_mut().zip(value).zip(whole(field)) {
+        *byte = *byte & !mask | value & mask;
+    }
+}
+
+fn value(words: &mut Words, &(_, _, length, written): &Field) -> Result<Vec<u8>, Wrong> {
     let text = words.peek().unwrap_or_default();
-    let most = u64::MAX >> (64 - length.min(8) * 8);
+    let up_to = |most: u64, behind: u32| {
+        let number = number(text).filter(|number| *number <= most);
+        let bytes = number.map(|number| (number << behind).to_be_bytes()[8 - length..].to_vec());
+        (bytes, format!("a number up to {most}"))
+    };
     let (bytes, wanted) = match written {
-        Kind::Number => {
-            let number = number(text).filter(|number| *number <= most);
-            (number.map(|number| number.to_be_bytes()[8 - length..].to_vec()), format!("a number up to {most}"))
-        }
+        Kind::Number => up_to(u64::MAX >> (64 - length * 8), 0),
+        Kind::Bits(behind, count) => up_to((1 << count) - 1, behind),
         Kind::Mac => (text.parse::<MacAddr>().ok().map(|mac| mac.octets().to_vec()), "a MAC address".to_owned()),
         Kind::Ipv4 => (text.parse::<Ipv4Addr>().ok().map(|ip| ip.octets().to_vec()), "an IPv4 address".to_owned()),
         Kind::Ipv6 => (text.parse::<Ipv6Addr>().ok().map(|ip| ip.octets().to_vec()), "an IPv6 address".to_owned()),
@@ -222,15 +316,36 @@ fn action(words: &mut Words) -> Result<FlowAction, Wrong> {
             Ok(FlowAction::Mark(words.number(u32::MAX.into())? as u32))
         }
         "rss" => spread(words),
+        "set_mac_src" => address(words, "mac_addr", "a MAC address").map(FlowAction::SetMacSrc),
+        "set_mac_dst" => address(words, "mac_addr", "a MAC address").map(FlowAction::SetMacDst),
+        "set_ipv4_src" => address(words, "ipv4_addr", "an IPv4 address").map(FlowAction::SetIpv4Src),
+        "set_ipv4_dst" => address(words, "ipv4_addr", "an IPv4 address").map(FlowAction::SetIpv4Dst),
         _ => {
             words.at -= 1;
-            Err(words.wrong("one of drop, passthru, flag, count, queue, jump, mark, rss or end"))
+            let known = "drop, passthru, flag, count, queue, jump, mark, rss, set_mac_src, set_mac_dst, set_ipv4_src, \
+                         set_ipv4_dst";
+            Err(words.wrong(&format!("one of {known} or end")))
         }
     }
 }
 
+fn address<T: FromStr>(words: &mut Words, name: &str, what: &str) -> Result<T, Wrong> {
+    words.expect(name)?;
+    let found = words.peek().and_then(|word| word.parse().ok()).ok_or_else(|| words.wrong(what))?;
+    words.at += 1;
+    Ok(found)
+}
+
+/// How hashes are made, as it is typed.
+const HASHES: [(&str, FlowHash); 4] = [
+    ("default", FlowHash::Default),
+    ("toeplitz", FlowHash::Toeplitz),
+    ("simple_xor", FlowHash::SimpleXor),
+    ("symmetric_toeplitz", FlowHash::SymmetricToeplitz),
+];
+
 fn spread(words: &mut Words) -> Result<FlowAction, Wrong> {
-    let (mut fields, mut queues) = (rss::IP, Vec::new());
+    let (mut fields, mut queues, mut function) = (rss::IP, Vec::new(), FlowHash::Default);
     loop {
         match words.peek() {
             Some("types") => {
@@ -251,28 +366,39 @@ fn spread(words: &mut Words) -> Result<FlowAction, Wrong> {
             }
             Some("func") => {
                 words.at += 1;
-                words.expect("default")?;
+                let known = HASHES.iter().find(|(name, _)| words.peek() == Some(name));
+                let known =
+                    known.ok_or_else(|| words.wrong("one of default, toeplitz, simple_xor, symmetric_toeplitz"));
+                function = known?.1;
+                words.at += 1;
             }
-            _ => return Ok(FlowAction::Spread { fields, queues }),
+            _ => return Ok(FlowAction::Spread { fields, queues, function }),
         }
+    }
+}
+
+/// What an action is called.
+pub(crate) fn action_name(action: &FlowAction) -> &'static str {
+    match action {
+        FlowAction::Drop => "drop",
+        FlowAction::Passthru => "passthru",
+        FlowAction::Queue(_) => "queue",
+        FlowAction::Jump(_) => "jump",
+        FlowAction::Mark(_) => "mark",
+        FlowAction::Flag => "flag",
+        FlowAction::Count => "count",
+        FlowAction::Spread { .. } => "rss",
+        FlowAction::SetMacSrc(_) => "set_mac_src",
+        FlowAction::SetMacDst(_) => "set_mac_dst",
+        FlowAction::SetIpv4Src(_) => "set_ipv4_src",
+        FlowAction::SetIpv4Dst(_) => "set_ipv4_dst",
     }
 }
 
 /// A rule in `flow list`.
 pub(crate) fn shown(rule: &FlowRule) -> String {
-    let header = |kind: FlowHeader| HEADERS.iter().find(|(_, known, _)| *known == kind).map_or("", |(name, ..)| name);
-    let items: Vec<String> = rule.pattern.iter().map(|item| header(item.kind).to_uppercase()).collect();
-    let action = |action: &FlowAction| match action {
-        FlowAction::Drop => "DROP",
-        FlowAction::Passthru => "PASSTHRU",
-        FlowAction::Queue(_) => "QUEUE",
-        FlowAction::Jump(_) => "JUMP",
-        FlowAction::Mark(_) => "MARK",
-        FlowAction::Flag => "FLAG",
-        FlowAction::Count => "COUNT",
-        FlowAction::Spread { .. } => "RSS",
-    };
-    let actions: Vec<&str> = rule.actions.iter().map(action).collect();
+    let items: Vec<String> = rule.pattern.iter().map(|item| name(item.kind).to_uppercase()).collect();
+    let actions: Vec<String> = rule.actions.iter().map(|action| action_name(action).to_uppercase()).collect();
     format!("{} => {}", items.join(" "), actions.join(" "))
 }
 
@@ -297,7 +423,10 @@ mod tests {
     #[test]
     fn rss_takes_fields_and_queues() {
         let rule = parse("ingress pattern eth / end actions rss types udp end queues 0 1 end / end").unwrap();
-        assert_eq!(rule.actions, [FlowAction::Spread { fields: rss::UDP, queues: vec![0, 1] }]);
+        assert_eq!(
+            rule.actions,
+            [FlowAction::Spread { fields: rss::UDP, queues: vec![0, 1], function: FlowHash::Default }]
+        );
     }
 
     #[test]

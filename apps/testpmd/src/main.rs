@@ -14,6 +14,7 @@ mod screen;
 mod settings;
 mod setup;
 mod show;
+mod soft;
 mod terminal;
 mod top;
 mod unattended;

@@ -122,6 +122,7 @@ fn pool(eal: &Eal, options: &Options, ports: usize) -> Result<MbufPool> {
 
 fn add(app: &mut App, devices: Vec<Device>) -> Result<()> {
     for device in devices {
+        let device = crate::soft::Device::new(device, app.options.soft_offloads);
         let (info, wanted) = (device.info(), &app.options.port);
         let (rx, tx) = (wanted.rx_queues, wanted.tx_queues);
         if rx > info.max_rx_queues || tx > info.max_tx_queues {

@@ -96,8 +96,16 @@ fn describe(packet: &Mbuf, queue: Option<u16>) -> String {
     if let (Some(hash), Some(queue)) = (packet.rss_hash(), queue) {
         let _ = write!(text, " - RSS hash=0x{hash:x} - RSS queue=0x{queue:x}");
     }
-    if let Some(tag) = packet.stripped_vlan() {
-        let _ = write!(text, " - VLAN tci=0x{tag:x}");
+    match packet.mark() {
+        Some(Some(number)) => drop(write!(text, " - FDIR matched ID=0x{number:x}")),
+        Some(None) => text.push_str(" - FDIR matched"),
+        None => {}
+    }
+    match (packet.stripped_vlan(), packet.stripped_outer_vlan()) {
+        // The original has a comma between the two, which its test suite does not understand.
+        (Some(tag), Some(outer)) => drop(write!(text, " - QinQ VLAN tci=0x{tag:x} - VLAN tci outer=0x{outer:x}")),
+        (Some(tag), None) => drop(write!(text, " - VLAN tci=0x{tag:x}")),
+        (None, _) => {}
     }
     // Scripts look for the layers, also where the device tells none apart.
     let kind = packet.packet_type();

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::flow::{parse, shown};
 use crate::grammar::{Values, number};
 use crate::screen::{complain, say};
-use iogate::port::{FlowError, FlowRule};
+use iogate::port::{FlowAction, FlowCount, FlowError, FlowRule};
 
 pub(super) const FAMILY: Family = Family {
     name: "flow",
@@ -19,6 +19,11 @@ pub(super) const FAMILY: Family = Family {
         Command { pattern: "flow create port:u16 rule:rest", help: "Give a port a rule.", run: create },
         Command { pattern: "flow destroy port:u16 rule rules:rest", help: "Take rules back, by number.", run: destroy },
         Command { pattern: "flow flush port:u16", help: "Take all rules of a port back.", run: flush },
+        Command {
+            pattern: "flow query port:u16 rule:u32 count",
+            help: "Display what a rule of a port counted.",
+            run: query,
+        },
         Command { pattern: "flow list port:u16", help: "List the rules of a port.", run: list },
         Command {
             pattern: "flow isolate port:u16 on:u8",
@@ -130,6 +135,26 @@ fn list(app: &mut App, values: &Values) {
         let flag = |on: bool, letter| if on { letter } else { '-' };
         let (i, e, t) = (flag(rule.ingress, 'i'), flag(rule.egress, 'e'), flag(rule.transfer, 't'));
         say!("{number}\t{}\t{}\t{i}{e}{t}\t{}", rule.group, rule.priority, shown(rule));
+    }
+}
+
+fn query(app: &mut App, values: &Values) {
+    let number = values.number(3) as u32;
+    let Some(port) = app.port(values.u16(2)) else { return };
+    let counts = |(known, rule): &(u32, FlowRule)| *known == number && rule.actions.contains(&FlowAction::Count);
+    if !port.flows.iter().any(|(known, _)| *known == number) {
+        return complain!("Flow rule #{number} not found");
+    }
+    if !port.flows.iter().any(counts) {
+        return complain!("Cannot query action type 0 (count): flow rule #{number} does not count");
+    }
+    match port.device.query_flow(number) {
+        Ok(count) => {
+            let FlowCount { hits, bytes } = count.unwrap_or_default();
+            say!("COUNT:\n hits_set: {}\n bytes_set: {}", u8::from(hits.is_some()), u8::from(bytes.is_some()));
+            say!(" hits: {}\n bytes: {}", hits.unwrap_or(0), bytes.unwrap_or(0));
+        }
+        Err(error) => refused(&error),
     }
 }
 

@@ -173,8 +173,7 @@ fn toggle(app: &mut App, values: &Values) {
         let Some(running) = &port.port else {
             return complain!("Port {id} is not started");
         };
-        let result = if rx { running.run_rx(queue, run) } else { running.run_tx(queue, run) };
-        match result {
+        match port.device.run_queue(running, rx, queue, run) {
             Ok(()) => {
                 let list = if rx { &mut port.stopped_rx } else { &mut port.stopped_tx };
                 list.retain(|stopped| *stopped != queue);
@@ -209,11 +208,7 @@ fn setup(app: &mut App, values: &Values) {
             port.changed = true;
             return;
         };
-        let result = match rx {
-            true => running.setup_rx(queue, &port.config, &pool),
-            false => running.setup_tx(queue, &port.config),
-        };
-        if result.is_err() {
+        if port.device.setup_queue(running, rx, queue, &port.config, &pool).is_err() {
             complain!("Failed to setup {} queue", if rx { "RX" } else { "TX" });
         }
     });

@@ -7,7 +7,8 @@ use crate::grammar::{Values, Which};
 use crate::screen::{complain, say};
 use crate::settings::{Settings, numbers, port_list, segments};
 use crate::show::{cause, code};
-use iogate::port::{Device, FlowControl};
+use crate::soft::Device;
+use iogate::port::FlowControl;
 use std::time::Duration;
 
 /// The longest burst that can be asked for.

@@ -7,6 +7,7 @@ use super::topology::{Link, Plan};
 use crate::app::App;
 use crate::forward::{BadChecksums, Built, Config, Mode, Stream, Watch};
 use crate::screen::{complain, say};
+use crate::soft::{Moved, QueueCounters, Rx};
 use anyhow::{Context as _, Result, anyhow};
 use iogate::pipeline::Description;
 use iogate::port::RxQueue;
@@ -21,6 +22,8 @@ struct Flow {
     bad: Option<Arc<BadChecksums>>,
     /// Sent before it started: `start tx_first`.
     first: u64,
+    /// What software moved on its RX queue, and had when it started.
+    soft: Option<(Arc<QueueCounters>, Moved)>,
     observed: Observed,
 }
 
@@ -65,8 +68,13 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
                 description.outlets,
                 app.settings.mode.receives(),
             ));
+            if app.settings.mode.receives() {
+                stage.soften(soft_rx(app, link));
+            }
+            let counters = app.ports.get(link.rx_port).and_then(|port| port.device.queue_counters(link.rx_queue));
+            let soft = counters.map(|counters| (counters.clone(), counters.moved()));
             let poller = worker.poll(built.queues, stage);
-            flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent, observed });
+            flows.push(Flow { link: *link, poller, bad: built.bad_checksums, first: sent, soft, observed });
         }
     }
     runtime.start()?;
@@ -81,20 +89,27 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
     })
 }
 
+/// What software does to packets of a stream before its mode; see [`crate::soft`].
+fn soft_rx(app: &App, link: &Link) -> Option<Box<Rx>> {
+    let halted = app.ports.get(link.tx_port).is_some_and(|port| port.stopped_tx.contains(&link.tx_queue));
+    app.ports.get(link.rx_port)?.device.rx(link.rx_queue, halted && app.settings.mode.sends())
+}
+
 fn prepare(app: &App, config: &Config, link: &Link, worker: u8, first: Option<u64>) -> Result<(Built, u64)> {
     let port = |id: u16| {
-        let port = app.ports.get(id).and_then(|state| state.port.as_ref());
+        let port = app.ports.get(id).and_then(|state| Some((&state.device, state.port.as_ref()?)));
         port.with_context(|| format!("port {id} is not started"))
     };
     let mode = app.settings.mode;
-    let running = |queues: &[u16], queue| !queues.contains(&queue);
     let stream = |config: &Config, rx: bool, tx: bool| -> Result<Stream> {
-        let (from, to) = (port(link.rx_port)?, port(link.tx_port)?);
-        let rx = if rx { Some(from.rx(link.rx_queue)?) } else { None };
+        let ((from_device, from), (to_device, to)) = (port(link.rx_port)?, port(link.tx_port)?);
+        let fed = !from_device.polls(link.rx_queue);
+        let rx = if rx && !fed { Some(from.rx(link.rx_queue)?) } else { None };
         let tx = if tx { Some(to.tx(link.tx_queue)?) } else { None };
         let (pool, verbose, place) = (app.pool.clone(), app.verbose.clone(), (link.tx_port, link.tx_queue));
         let watch = Watch::new(move |batch| verbose.sent(place, batch));
-        Ok(Stream { rx, tx, mac: to.mac(), peer: config.peer(link.tx_port), pool, worker, watch: Some(watch) })
+        let (mac, peer) = (to_device.mac(), config.peer(link.tx_port));
+        Ok(Stream { rx, fed, tx, mac, peer, pool, worker, watch: Some(watch) })
     };
     let mut sent = 0;
     if let Some(bursts) = first.filter(|_| mode.sends()) {
@@ -104,13 +119,16 @@ fn prepare(app: &App, config: &Config, link: &Link, worker: u8, first: Option<u6
         sent = send_first(built, bursts);
     }
     let mut stream = stream(config, mode.receives(), mode.sends())?;
-    if let (Some(queue), true) = (&mut stream.rx, app.settings.flush_rx) {
-        throw_away(queue);
+    let from = app.ports.get(link.rx_port);
+    if app.settings.flush_rx {
+        stream.rx.iter_mut().for_each(throw_away);
+        from.iter().for_each(|port| port.device.flush(link.rx_queue));
     }
     let mut built =
         mode.build(config, stream).map_err(|refused| anyhow!("{mode} packet forwarding mode: {refused}"))?;
-    let stopped = app.ports.get(link.rx_port).map(|port| port.stopped_rx.clone()).unwrap_or_default();
-    if !running(&stopped, link.rx_queue) {
+    // Software throws away what comes for a queue that does not run; a device does so itself.
+    let stopped = from.is_some_and(|port| !port.device.is_soft() && port.stopped_rx.contains(&link.rx_queue));
+    if stopped {
         built.queues.clear();
     }
     Ok((built, sent))
@@ -253,6 +271,15 @@ impl Running {
         self.observe(wanted);
     }
 
+    /// Tells workers what software is to do to packets of a port from now on.
+    pub(crate) fn soften(&self, app: &App, port: u16) {
+        for flow in self.flows.iter().filter(|flow| flow.link.rx_port == port && self.mode.receives()) {
+            let soft = soft_rx(app, &flow.link);
+            // A worker that has ended does nothing any more.
+            drop(flow.poller.call(move |poll| poll.stage_mut().soften(soft)));
+        }
+    }
+
     /// Whether a worker has ended by itself.
     pub(crate) fn failed(&self) -> bool {
         self.runtime.failed()
@@ -268,11 +295,12 @@ impl Flow {
             outer_ip: bad.outer_ip(),
             outer_transport: bad.outer_transport(),
         });
+        let soft = self.soft.as_ref().map(|(counters, before)| counters.moved().since(*before)).unwrap_or_default();
         StreamCounts {
             link: self.link,
-            received: totals.received,
+            received: (totals.received + soft.taken).saturating_sub(soft.lost + soft.given),
             sent: totals.sent + self.first,
-            dropped: totals.dropped,
+            dropped: totals.dropped.saturating_sub(soft.lost),
             bad: bad.unwrap_or_default(),
         }
     }

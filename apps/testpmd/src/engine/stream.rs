@@ -2,6 +2,7 @@
 //! measured.
 
 use super::observe::Observer;
+use crate::soft::Rx;
 use crate::verbose::Verbose;
 use iogate::packet::vlan::{self, TAG_LEN};
 use iogate::packet::{EtherType, Tci, VlanTag};
@@ -17,6 +18,8 @@ pub(crate) struct Surrounded {
     /// Tags to insert, innermost first.
     tags: Vec<VlanTag>,
     observer: Option<Box<Observer>>,
+    /// What software does to packets first, if anything.
+    soft: Option<Box<Rx>>,
 }
 
 impl Surrounded {
@@ -24,12 +27,62 @@ impl Surrounded {
     pub(crate) fn new(mode: Box<dyn Stage>, verbose: Verbose, place: (u16, u16), vlans: &[u16]) -> Self {
         let tpids = [EtherType::VLAN, EtherType::SERVICE_VLAN];
         let tag = |(vlan, tpid): (&u16, EtherType)| VlanTag { tpid, tci: Tci::new(*vlan, 0, false) };
-        Surrounded { mode, verbose, place, tags: vlans.iter().zip(tpids).map(tag).collect(), observer: None }
+        Surrounded {
+            mode,
+            verbose,
+            place,
+            tags: vlans.iter().zip(tpids).map(tag).collect(),
+            observer: None,
+            soft: None,
+        }
     }
 
     /// Measures from now on, or no more. What measured before is given back.
     pub(super) fn observe(&mut self, observer: Option<Box<Observer>>) -> Option<Box<Observer>> {
         std::mem::replace(&mut self.observer, observer)
+    }
+
+    /// Has software do something else to packets from now on, or nothing. What it did before is given back.
+    pub(super) fn soften(&mut self, soft: Option<Box<Rx>>) -> Option<Box<Rx>> {
+        std::mem::replace(&mut self.soft, soft)
+    }
+
+    /// Works on packets that are the stream's.
+    #[inline]
+    fn work(&mut self, batch: &mut Batch, cx: &mut Context) {
+        self.verbose.received(self.place, batch);
+        if let Some(observer) = &mut self.observer {
+            observer.received(batch);
+        }
+        if !self.tags.is_empty() {
+            self.tag(batch, cx);
+        }
+        self.mode.run(batch, cx);
+        if let Some(observer) = &mut self.observer {
+            observer.done();
+        }
+    }
+
+    /// As [`run`](Stage::run), when software has something to do to packets.
+    #[cold]
+    fn run_soft(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if let Some(soft) = &mut self.soft {
+            soft.receive(batch, cx);
+        }
+        if !batch.is_empty() {
+            self.work(batch, cx);
+        }
+    }
+
+    /// Works on packets that other streams gave this one.
+    #[cold]
+    fn take(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if let Some(soft) = &mut self.soft {
+            soft.take(batch, cx);
+        }
+        if !batch.is_empty() {
+            self.work(batch, cx);
+        }
     }
 
     #[cold]
@@ -51,23 +104,19 @@ fn insert(packet: &mut Mbuf, tag: VlanTag) -> bool {
 impl Stage for Surrounded {
     #[inline]
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
-        self.verbose.received(self.place, batch);
-        if let Some(observer) = &mut self.observer {
-            observer.received(batch);
+        if self.soft.is_some() {
+            return self.run_soft(batch, cx);
         }
-        if !self.tags.is_empty() {
-            self.tag(batch, cx);
-        }
-        self.mode.run(batch, cx);
-        if let Some(observer) = &mut self.observer {
-            observer.done();
-        }
+        self.work(batch, cx);
     }
 
     #[inline]
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
         if let Some(observer) = &mut self.observer {
             observer.begin();
+        }
+        if self.soft.is_some() {
+            self.take(batch, cx);
         }
         self.mode.generate(batch, cx);
         if let Some(observer) = &mut self.observer {
@@ -110,6 +159,7 @@ mod tests {
         let rx = port.port.rx(0).ok();
         let stream = Stream {
             rx,
+            fed: false,
             tx: Some(port.port.tx(0).unwrap()),
             mac: mac(3),
             peer: mac(4),

@@ -178,6 +178,7 @@ impl Mode {
         let queues = match (self.receives(), stream.rx.take()) {
             (false, _) => Vec::new(),
             (true, Some(queue)) => vec![queue],
+            (true, None) if stream.fed => Vec::new(),
             (true, None) => return Err(Refused::NoQueue { kind: "RX" }),
         };
         let mut built = Built { queues, stage: Box::new(rx_only::RxOnly), bad_checksums: None, by_port: None };
@@ -287,6 +288,8 @@ pub enum Refused {
 pub struct Stream {
     /// Where packets come from.
     pub rx: Option<RxQueue>,
+    /// Whether packets come from other streams instead.
+    pub fed: bool,
     /// Where they go.
     pub tx: Option<TxQueue>,
     /// The address of the TX port.
@@ -362,7 +365,7 @@ mod tests {
         assert!(Mode::available().any(|mode| mode == Mode::Io));
         for (mode, kind) in [(Mode::Io, "RX"), (Mode::RxOnly, "RX"), (Mode::TxOnly, "TX"), (Mode::FlowGen, "RX")] {
             let pool = iogate::testkit::pool("nothing", 64);
-            let stream = Stream { rx: None, tx: None, mac: OURS, peer: PEER, pool, worker: 0, watch: None };
+            let stream = Stream { rx: None, fed: false, tx: None, mac: OURS, peer: PEER, pool, worker: 0, watch: None };
             assert_eq!(mode.build(&config(), stream).err(), Some(Refused::NoQueue { kind }), "{mode}");
         }
     }
@@ -388,6 +391,7 @@ mod tests {
             let (rx, tx) = (port.port.rx(0).unwrap(), port.port.tx(0).unwrap());
             let stream = Stream {
                 rx: Some(rx),
+                fed: false,
                 tx: Some(tx),
                 mac: OURS,
                 peer: PEER,

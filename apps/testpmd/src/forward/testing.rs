@@ -45,7 +45,8 @@ pub(super) struct Run {
 fn build(mode: Mode, config: &Config, mac: MacAddr, from: &FakePort, tx: TxQueue) -> Result<Built, Refused> {
     let rx = Some(from.port.rx(0).expect("it is free"));
     let peer = config.peers.values().next().copied().unwrap_or(PEER);
-    let stream = Stream { rx, tx: Some(tx), mac, peer, pool: from.pool().clone(), worker: WORKER, watch: None };
+    let stream =
+        Stream { rx, fed: false, tx: Some(tx), mac, peer, pool: from.pool().clone(), worker: WORKER, watch: None };
     mode.build(config, stream)
 }
 

@@ -80,6 +80,8 @@ pub(crate) struct Options {
     pub(crate) device_start: bool,
     pub(crate) flush_rx: bool,
     pub(crate) wanted: Wanted,
+    /// Whether software does what devices cannot; nothing: for virtual devices.
+    pub(crate) soft_offloads: Option<bool>,
 }
 
 /// `--noisy-*`.
@@ -140,6 +142,7 @@ impl Default for Options {
             device_start: true,
             flush_rx: true,
             wanted: Wanted::default(),
+            soft_offloads: None,
         }
     }
 }

@@ -113,6 +113,7 @@ const RULES: &[(&str, Rule)] = &[
     ("print-event", Value(event)),
     ("record-core-cycles", Flag(|o| o.wanted.cycles = true)),
     ("record-burst-stats", Flag(|o| o.wanted.bursts = true)),
+    ("soft-offloads", Value(soft_offloads)),
     ("no-flush-rx", Flag(|o| o.flush_rx = false)),
 ];
 
@@ -214,6 +215,16 @@ fn output(options: &mut Options, text: &str) -> Result<(), String> {
         "json" => true,
         "text" => false,
         _ => return Err(format!("output {text} invalid - must be: text or json")),
+    };
+    Ok(())
+}
+
+fn soft_offloads(options: &mut Options, text: &str) -> Result<(), String> {
+    options.soft_offloads = match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        "auto" => None,
+        _ => return Err(format!("soft-offloads {text} invalid - must be: on, off or auto")),
     };
     Ok(())
 }

@@ -35,6 +35,7 @@ const OPTIONS: &str = "\
   --tx-offloads=MASK, --rx-offloads=MASK: offloads of all ports.
   --enable-rx-cksum, --enable-scatter, --enable-lro, --disable-crc-strip, --enable-drop-en
   --enable-hw-vlan, --enable-hw-vlan-strip, --enable-hw-vlan-filter, --enable-hw-vlan-extend, --enable-hw-qinq-strip
+  --soft-offloads=on|off|auto: do in software what ports cannot [auto: for virtual devices].
   --disable-rss, --rss-ip, --rss-udp: by what packets are spread over queues.
   --rxq=N, --txq=N: queues of each port.
   --rxd=N, --txd=N: descriptors of each queue.

@@ -36,7 +36,7 @@ pub(crate) fn attach(app: &mut App, identifier: &str) {
     say!("Attaching a new port...");
     let device = PortSpec::verbatim(identifier).map(|spec| app.eal.port(&spec).attach());
     let device = match device {
-        Some(Ok(device)) => device,
+        Some(Ok(device)) => crate::soft::Device::new(device, app.options.soft_offloads),
         Some(Err(error)) => {
             complain!("testpmd: Failed to attach port {identifier}");
             return crate::screen::warn(&format!("{error}"));
@@ -101,6 +101,7 @@ pub(crate) fn reset(app: &mut App, which: Which) {
             Ok(()) => {
                 port.changed = true;
                 port.flows.clear();
+                port.device.stopped();
             }
             Err(error) => complain!("Failed to reset port {id}. diag={}", crate::show::code(&error)),
         }

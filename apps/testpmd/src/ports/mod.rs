@@ -11,8 +11,9 @@ pub(crate) use stop::stop;
 
 pub(crate) use sample::{INTERVAL, Rate, Recent, Sample};
 
+use crate::soft::Device;
 use iogate::packet::MacAddr;
-use iogate::port::{Device, FlowRule, Port, PortConfig};
+use iogate::port::{FlowRule, Port, PortConfig};
 use std::collections::BTreeMap;
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
 //! A port's counters at a time, and what they grew by.
 
+use crate::soft::Device;
 use iogate::Result;
-use iogate::port::{Device, PortStats};
+use iogate::port::PortStats;
 use std::time::{Duration, Instant};
 
 /// Counters at a time.

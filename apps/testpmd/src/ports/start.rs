@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::grammar::Which;
 use crate::screen::{complain, say, warn};
 use crate::show::{cause, upper};
+use iogate::port::QueueConfig;
 
 /// Starts one port or all, and says so as the original does.
 pub(crate) fn start(app: &mut App, which: Which) {
@@ -51,8 +52,11 @@ fn start_one(app: &mut App, id: u16) -> Started {
         }
     }
     port.changed = false;
-    port.stopped_rx.clear();
-    port.stopped_tx.clear();
+    let deferred = |own: &[(u16, QueueConfig)]| {
+        own.iter().filter(|(_, own)| own.deferred_start).map(|(queue, _)| *queue).collect()
+    };
+    port.stopped_rx = deferred(&port.config.rx_own);
+    port.stopped_tx = deferred(&port.config.tx_own);
     say!("Port {id}: {}", upper(&port.device));
     Started::Yes
 }

@@ -30,6 +30,7 @@ pub(crate) fn stop_one(app: &mut App, id: u16) -> bool {
         Ok(_) => {
             // Rules go with the queues that they speak of.
             port.flows.clear();
+            port.device.stopped();
             true
         }
         Err((running, error)) => {

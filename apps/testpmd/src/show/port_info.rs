@@ -3,7 +3,8 @@
 use super::rss;
 use crate::ports::PortState;
 use crate::screen::say;
-use iogate::port::{Device, PortInfo, capability_names};
+use crate::soft::Device;
+use iogate::port::{PortInfo, capability_names};
 
 const STARS: &str = "*********************";
 

@@ -5,4 +5,5 @@ mod measure;
 mod original;
 mod pipes;
 mod session;
+mod soft;
 mod terminal;

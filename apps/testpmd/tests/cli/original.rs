@@ -151,11 +151,13 @@ fn compare(devices: &[&str]) {
     if !original_is_there() {
         return eprintln!("{ORIGINAL} is not installed: nothing to compare with");
     }
-    let [mut original, mut ours] = [ORIGINAL, PROGRAM].map(|program| {
-        let mut session = Session::start(program, &arguments(devices, &["-i"]), b"");
-        session.until("testpmd> ");
-        session
-    });
+    // What software adds, the original has not.
+    let [mut original, mut ours] =
+        [(ORIGINAL, &["-i"][..]), (PROGRAM, &["-i", "--soft-offloads=off"])].map(|(program, own)| {
+            let mut session = Session::start(program, &arguments(devices, own), b"");
+            session.until("testpmd> ");
+            session
+        });
     let mut differ = Vec::new();
     let mut may_be_idle = devices == NULL;
     for command in SAME.lines() {

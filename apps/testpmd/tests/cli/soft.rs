@@ -1,0 +1,256 @@
+//! `--soft-offloads`: what ports do in software, on frames out of files and into files.
+
+use crate::session::Session;
+use iogate::packet::{IpProtocol, MacAddr};
+use iogate::testkit::{Frame, mac, read_pcap, write_pcap};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A session with a port that receives frames out of a file, once, and sends into another.
+struct Rig {
+    session: Session,
+    folder: TempDir,
+    frames: usize,
+}
+
+/// What a run said and sent.
+struct Run {
+    said: String,
+    stats: String,
+    sent: Vec<Vec<u8>>,
+}
+
+impl Rig {
+    fn new(frames: &[Vec<u8>], own: &[&str]) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("in.pcap"), folder.path().join("out.pcap"));
+        write_pcap(&from, frames).unwrap();
+        let device = format!("net_pcap0,rx_pcap={},tx_pcap={}", from.display(), to.display());
+        Rig { session: Session::ready(&[&device], own), folder, frames: frames.len() }
+    }
+
+    /// Runs a command that says nothing.
+    fn quietly(&mut self, command: &str) -> &mut Self {
+        assert_eq!(self.session.run(command), "", "{command}");
+        self
+    }
+
+    /// Forwards until every frame is accounted for, and ends.
+    fn forward(mut self) -> Run {
+        self.session.run("start");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            // Lost ones are among the extended statistics, the others came in.
+            let xstats = self.session.run("show port xstats 0");
+            let names =
+                ["rx_good_packets", "rx_soft_mac", "rx_soft_vlan", "rx_soft_over", "rx_soft_rule", "rx_soft_miss"];
+            let counted = xstats.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
+            let sum: usize = counted.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+            if sum == self.frames {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{xstats}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // What was said of packets is shown before the next command's answer.
+        let mut said = self.session.run("stop");
+        let stats = self.session.run("show port stats 0") + &self.session.run("show port xstats 0");
+        said += &self.session.quit();
+        Run { said, stats, sent: read_pcap(self.folder.path().join("out.pcap")).unwrap() }
+    }
+
+    /// What is said until packets came, and then to the end.
+    fn listen(mut self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut said = String::new();
+        while said.matches("ol_flags").count() < self.frames {
+            assert!(Instant::now() < deadline, "{said}");
+            said += &self.session.run("show port stats 0");
+        }
+        said += &self.session.run("stop");
+        self.session.quit();
+        said
+    }
+}
+
+impl Run {
+    fn counted(&self, what: &str) {
+        assert!(self.stats.contains(what), "{what}: {}", self.stats);
+    }
+}
+
+fn frame(dst: MacAddr) -> Frame {
+    Frame::ethernet(mac(7), dst)
+}
+
+fn udp(frame: Frame) -> Vec<u8> {
+    frame.ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1000, 2000).payload([5; 20]).build()
+}
+
+#[test]
+fn a_port_that_is_not_promiscuous_receives_what_is_for_it() {
+    let group = |last| MacAddr::new([1, 0, 0x5e, 0, 0, last]);
+    let own: MacAddr = "02:70:63:61:70:00".parse().unwrap();
+    let frames = [own, mac(1), mac(2), MacAddr::BROADCAST, group(1), group(2)].map(|dst| udp(frame(dst)));
+    let mut rig = Rig::new(&frames, &[]);
+    rig.quietly("set promisc 0 off").quietly("mac_addr add 0 02:00:00:00:00:01");
+    rig.quietly("mcast_addr add 0 01:00:5e:00:00:02");
+    let macs = rig.session.run("show port 0 macs");
+    assert_eq!(macs, "Number of MAC address added: 2\n  02:70:63:61:70:00\n  02:00:00:00:00:01\n");
+    let info = rig.session.run("show port info 0");
+    assert!(info.contains("Promiscuous mode: disabled\n") && info.contains("Maximum number of MAC addresses: 64\n"));
+    let run = rig.forward();
+    let expected = [0, 1, 3, 5].map(|at: usize| frames[at].clone());
+    assert_eq!(run.sent, expected);
+    run.counted("RX-packets: 4 ");
+    run.counted("rx_soft_mac_filtered_packets: 2\n");
+    assert!(run.said.contains("RX-packets: 4              RX-dropped: 0             RX-total: 4\n"), "{}", run.said);
+    assert!(run.said.contains("TX-packets: 4              TX-dropped: 0 "), "{}", run.said);
+}
+
+#[test]
+fn the_table_of_addresses_has_an_end() {
+    let mut rig = Rig::new(&[], &[]);
+    for last in 1..64 {
+        rig.quietly(&format!("mac_addr add 0 02:00:00:00:00:{last:02x}"));
+    }
+    assert_eq!(rig.session.run("mac_addr add 0 02:00:00:00:01:00"), "mac_addr_cmd error: (No space left on device)\n");
+    rig.quietly("mac_addr add 0 02:00:00:00:00:05").quietly("mac_addr remove 0 02:00:00:00:00:05");
+    rig.quietly("mac_addr add 0 02:00:00:00:01:00").quietly("mac_addr set 0 02:00:00:00:00:aa");
+    assert!(rig.session.run("show port info 0").contains("MAC address: 02:00:00:00:00:AA\n"));
+    assert_eq!(
+        rig.session.run("mac_addr remove 0 02:00:00:00:00:aa"),
+        "mac_addr_cmd error: (Address already in use)\n"
+    );
+    assert_eq!(rig.session.run("mac_addr add 0 00:00:00:00:00:00"), "mac_addr_cmd error: (Invalid argument)\n");
+    rig.session.quit();
+}
+
+#[test]
+fn vlans_are_filtered_and_tags_taken_off() {
+    let to = || frame(MacAddr::BROADCAST);
+    let frames = [udp(to()), udp(to().vlan(5)), udp(to().vlan(6)), udp(to().qinq(6, 5)), udp(to().qinq(5, 7))];
+    let mut rig = Rig::new(&frames, &[]);
+    assert_eq!(
+        rig.session.run("rx_vlan add 5 0"),
+        "Port 0: VLAN-filtering disabled\nrte_eth_dev_vlan_filter(port_pi=0, vlan_id=5, on=1) failed diag=-38\n"
+    );
+    rig.quietly("set promisc 0 off").quietly("vlan set filter on 0").quietly("vlan set strip on 0");
+    rig.quietly("vlan set qinq_strip on 0")
+        .quietly("rx_vlan add 5 0")
+        .quietly("rx_vlan add 9 0")
+        .quietly("rx_vlan rm 9 0");
+    let info = rig.session.run("show port info 0");
+    assert!(info.contains("VLAN offload: \n  strip on, filter on, extend off, qinq strip on\n"), "{info}");
+    let capabilities = rig.session.run("show port 0 rx_offload capabilities");
+    assert!(
+        ["VLAN_STRIP", "QINQ_STRIP", "VLAN_FILTER"].iter().all(|name| capabilities.contains(name)),
+        "{capabilities}"
+    );
+    rig.session.run("set verbose 1");
+    let run = rig.forward();
+    assert_eq!(run.sent, [0, 0, 0].map(|at: usize| frames[at].clone()));
+    run.counted("rx_soft_vlan_filtered_packets: 2\n");
+}
+
+#[test]
+fn what_a_port_was_told_outlives_its_stop() {
+    let frames = [udp(frame(MacAddr::BROADCAST).vlan(5)), udp(frame(MacAddr::BROADCAST).vlan(6)), udp(frame(mac(1)))];
+    let mut rig = Rig::new(&frames, &[]);
+    rig.session.run("set promisc 0 off");
+    rig.quietly("vlan set filter on 0").quietly("rx_vlan add 5 0").quietly("mac_addr set 0 02:00:00:00:00:33");
+    rig.quietly("set flow_ctrl rx on tx off 300 50 10 1 mac_ctrl_frame_fwd off autoneg on 0");
+    rig.quietly("port config mtu 0 1300");
+    let ask = |rig: &mut Rig| rig.session.run("show port info 0") + &rig.session.run("show port 0 flow_ctrl");
+    let before = ask(&mut rig);
+    assert!(before.contains("MTU: 1300\n") && before.contains("Rx pause: on\n"), "{before}");
+    rig.session.run("port stop 0");
+    rig.session.run("port start 0");
+    assert_eq!(ask(&mut rig), before);
+    assert_eq!(rig.forward().sent, frames[..1]);
+}
+
+#[test]
+fn frames_above_the_mtu_are_errors() {
+    let of = |length: usize| frame(mac(1)).payload(vec![1; length - 14]).build();
+    let frames = [of(1322), of(1323), of(60), of(1500)];
+    let mut rig = Rig::new(&frames, &[]);
+    rig.quietly("port config mtu 0 1300");
+    let run = rig.forward();
+    assert_eq!(run.sent, [0, 2].map(|at: usize| frames[at].clone()));
+    run.counted("RX-errors: 2\n");
+    run.counted("rx_soft_oversize_errors: 2\n");
+}
+
+#[test]
+fn checksums_are_checked_and_said() {
+    let v4 = || frame(mac(1)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]);
+    let mut wrong = udp(frame(mac(1)));
+    wrong[24] ^= 1;
+    let sctp = v4().protocol(IpProtocol::SCTP).payload([0; 16]).build();
+    let frames = [v4().tcp(1, 2).build(), wrong, sctp];
+    let mut rig = Rig::new(&frames, &["--enable-rx-cksum", "--rx-offloads=0x2000e"]);
+    let shown = rig.session.run("show port 0 rx_offload configuration");
+    assert!(shown.contains("Port : IPV4_CKSUM UDP_CKSUM TCP_CKSUM SCTP_CKSUM\n"), "{shown}");
+    rig.session.run("set verbose 1");
+    let said = rig.session.run("start") + &rig.listen();
+    let flags: Vec<&str> = said.lines().filter(|line| line.contains("ol_flags")).collect();
+    let expected =
+        [("L4_CKSUM_GOOD", "IP_CKSUM_GOOD"), ("L4_CKSUM_GOOD", "IP_CKSUM_BAD"), ("L4_CKSUM_BAD", "IP_CKSUM_GOOD")];
+    for (line, (l4, ip)) in flags.iter().zip(expected) {
+        assert!(line.contains(&format!("RX_{l4} ")) && line.contains(&format!("RX_{ip} ")), "{said}");
+    }
+    assert_eq!(flags.len(), 3, "{said}");
+}
+
+#[test]
+fn rules_drop_mark_rewrite_and_count() {
+    let to = |port| frame(mac(1)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1000, port).payload([5; 20]).build();
+    let frames = [to(53), to(80), to(443), to(53)];
+    let mut rig = Rig::new(&frames, &[]);
+    let mut says = |command: &str| rig.session.run(command);
+    let drop = "ingress pattern eth / ipv4 / udp dst is 53 / end actions count / drop / end";
+    assert_eq!(says(&format!("flow validate 0 {drop}")), "Flow rule validated\n");
+    assert_eq!(says(&format!("flow create 0 {drop}")), "Flow rule #0 created\n");
+    let rewrite = "priority 1 ingress pattern udp / end actions set_ipv4_dst ipv4_addr 10.0.0.9 / queue index 0 / end";
+    assert_eq!(says(&format!("flow create 0 {rewrite}")), "Flow rule #1 created\n");
+    assert_eq!(says("flow create 0 ingress pattern tcp / end actions drop / end"), "Flow rule #2 created\n");
+    assert_eq!(
+        says("flow list 0"),
+        "ID\tGroup\tPrio\tAttr\tRule\n0\t0\t0\ti--\tETH IPV4 UDP => COUNT DROP\n1\t0\t1\ti--\tUDP => SET_IPV4_DST QUEUE\n\
+         2\t0\t0\ti--\tTCP => DROP\n"
+    );
+    assert_eq!(says("flow destroy 0 rule 2"), "Flow rule #2 destroyed\n");
+    assert_eq!(
+        says("flow validate 0 ingress pattern eth / end actions queue index 1 / end"),
+        "port_flow_complain(): Caught PMD error type 15 (action configuration): action 1 (queue): there is no RX queue \
+         1: Invalid argument\n"
+    );
+    assert_eq!(
+        says("flow create 0 ingress pattern eth / tcp / end actions drop / end"),
+        "port_flow_complain(): Caught PMD error type 13 (specific pattern item): item 2 (tcp) cannot stand behind eth: \
+         Invalid argument\n"
+    );
+    says("start");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while says("flow query 0 0 count") != "COUNT:\n hits_set: 1\n bytes_set: 1\n hits: 2\n bytes: 124\n" {
+        assert!(Instant::now() < deadline, "{}", says("flow query 0 0 count"));
+    }
+    assert_eq!(says("flow query 0 7 count"), "Flow rule #7 not found\n");
+    assert!(says("flow query 0 1 count").contains("does not count"));
+    assert_eq!(says("flow flush 0") + &says("flow list 0"), "");
+    let run = rig.forward();
+    let rewritten = |port| frame(mac(1)).ipv4([10, 0, 0, 1], [10, 0, 0, 9]).udp(1000, port).payload([5; 20]).build();
+    assert_eq!(run.sent, [rewritten(80), rewritten(443)]);
+    run.counted("rx_soft_rule_dropped_packets: 2\n");
+}
+
+#[test]
+fn without_software_a_port_can_what_its_device_can() {
+    let frames = [udp(frame(mac(1)).vlan(5))];
+    let mut rig = Rig::new(&frames, &["--soft-offloads=off"]);
+    let info = rig.session.run("show port info 0");
+    assert!(info.contains("Maximum number of MAC addresses: 1\n"), "{info}");
+    assert!(rig.session.run("vlan set strip on 0").contains("failed diag=-"));
+    rig.session.quit();
+}
