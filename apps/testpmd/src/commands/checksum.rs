@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::forward::Where;
 use crate::grammar::Values;
 use crate::screen::{complain, say};
+use crate::show::json;
 
 pub(super) const FAMILY: Family = Family {
     name: "checksums",
@@ -95,9 +96,14 @@ fn mac_swap(app: &mut App, values: &Values) {
 
 fn show(app: &mut App, values: &Values) {
     let id = values.u16(2);
-    if known(app, id) && app.stopped_port(id).is_some() {
-        display(app, id);
+    if !known(app, id) || app.stopped_port(id).is_none() {
+        return;
     }
+    if app.json {
+        let places: Vec<_> = KINDS.iter().map(|(kind, ..)| (*kind, field(app, id, kind) == Where::Hardware)).collect();
+        return json::config::checksums(id, app.settings.modes.checksum(id).parse_tunnels, places.into_iter());
+    }
+    display(app, id);
 }
 
 fn display(app: &mut App, id: u16) {

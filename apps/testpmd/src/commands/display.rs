@@ -149,6 +149,16 @@ fn clear_forward(app: &mut App) {
 }
 
 fn show_config(app: &mut App, values: &Values) {
+    if app.json {
+        return match values.word(2) {
+            "rxtx" => json::config::rxtx(app),
+            "fwd" => json::config::forward(app, &app.plan()),
+            "cores" => json::config::cores(app),
+            "txpkts" => json::config::txpkts(app),
+            "rxpkts" => json::config::list("rxpkts", &app.settings.rxpkts),
+            _ => json::config::list("rxoffs", &app.settings.rxoffs),
+        };
+    }
     match values.word(2) {
         "rxtx" => config::rxtx(app),
         "fwd" => config::forward(app, &app.plan()),
@@ -169,15 +179,19 @@ fn device_info(app: &mut App, values: &Values) {
             return complain!("cannot parse identifier");
         }
     }
-    for name in names {
-        let ports: Vec<&PortState> = app.ports.iter().filter(|port| port.device.info().name == name).collect();
-        port_info::device(&name, &ports);
+    let ports = |name: &String| app.ports.iter().filter(|port| port.device.info().name == *name).collect();
+    let devices: Vec<(&str, Vec<&PortState>)> = names.iter().map(|name| (name.as_str(), ports(name))).collect();
+    if app.json {
+        return json::device::devices(&devices);
     }
+    devices.iter().for_each(|(name, ports)| port_info::device(name, ports));
 }
 
 fn macs(app: &mut App, values: &Values) {
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
     match port.device.macs() {
+        Ok(macs) if json => json::device::macs("port-macs", id, &macs),
         Ok(macs) => {
             say!("Number of MAC address added: {}", macs.len());
             macs.iter().for_each(|mac| say!("  {}", mac.to_string().to_uppercase()));
@@ -187,18 +201,25 @@ fn macs(app: &mut App, values: &Values) {
 }
 
 fn groups(app: &mut App, values: &Values) {
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
+    if json {
+        return json::device::macs("port-mcast-macs", id, &port.groups);
+    }
     say!("Number of Multicast MAC address added: {}", port.groups.len());
     port.groups.iter().for_each(|mac| say!("  {}", mac.to_string().to_uppercase()));
 }
 
 fn flow_control(app: &mut App, values: &Values) {
-    let id = values.u16(2);
+    let (id, json) = (values.u16(2), app.json);
     let Some(port) = app.port(id) else { return };
     let flow = match port.device.flow_control() {
         Ok(flow) => flow,
         Err(error) => return complain!("Failed to get current flow ctrl information: err = {}", code(&error)),
     };
+    if json {
+        return json::device::flow_control(id, &flow);
+    }
     let on = |yes: bool| if yes { "on" } else { "off" };
     say!("\n********************* Flow control infos for port {id:<2} *********************");
     say!("FC mode:");
@@ -225,8 +246,10 @@ const LAYERS: [(&str, u32); 7] = [
 ];
 
 fn ptypes(app: &mut App, values: &Values) {
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
     let types = match port.device.ptypes() {
+        Ok(types) if json => return json::device::ptypes(id, &types),
         Ok(types) => types,
         Err(error) => return complain!("{}", cause(&error)),
     };

@@ -5,7 +5,7 @@ use super::{Command, Family};
 use crate::app::App;
 use crate::grammar::Values;
 use crate::screen::{complain, say};
-use crate::show::{cause, code};
+use crate::show::{cause, code, json};
 use iogate::Error;
 use iogate::port::{DescriptorState, QueueInfo, QueueState, rx_offload_names, tx_offload_names};
 
@@ -51,6 +51,7 @@ fn info(app: &mut App, values: &Values) {
     };
     let asked = if rx { port.device.rx_queue_info(queue) } else { port.device.tx_queue_info(queue) };
     match asked {
+        Ok(info) if app.json => json::device::queue(id, queue, rx, &info),
         Ok(info) => show_info(id, queue, rx, &info),
         Err(error) => failed(code(&error), &cause(&error)),
     }
@@ -107,6 +108,9 @@ fn offloads(app: &mut App, values: &Values) {
             true => (info.rx_offloads, info.rx_queue_offloads),
             false => (info.tx_offloads, info.tx_queue_offloads),
         };
+        if app.json {
+            return json::device::offload_capabilities(id, rx, all & !queue, queue);
+        }
         say!("{kind} Offloading Capabilities of port {id} :");
         say!("  Per Queue :{}", names(queue));
         say!("  Per Port  :{}", names(all & !queue));
@@ -116,19 +120,24 @@ fn offloads(app: &mut App, values: &Values) {
         true => (config.rx_offloads, config.rx_queues),
         false => (config.tx_offloads, config.tx_queues),
     };
+    let own = |queue| if rx { config.rx_queue(queue).offloads } else { config.tx_queue(queue).offloads };
+    let of_queues: Vec<u64> = (0..count).map(|queue| of_port | own(queue)).collect();
+    if app.json {
+        return json::device::offload_configuration(id, rx, of_port, &of_queues);
+    }
     say!("{kind} Offloading Configuration of port {id} :");
     say!("  Port :{}", names(of_port));
-    for queue in 0..count {
-        let own = if rx { config.rx_queue(queue).offloads } else { config.tx_queue(queue).offloads };
-        say!("  Queue[{queue:>2}] :{}", names(of_port | own));
+    for (queue, offloads) in of_queues.iter().enumerate() {
+        say!("  Queue[{queue:>2}] :{}", names(*offloads));
     }
     say!();
 }
 
 fn used(app: &mut App, values: &Values) {
-    let (queue, id) = (values.u16(4), values.u16(2));
+    let (queue, id, json) = (values.u16(4), values.u16(2), app.json);
     let Some(port) = app.port(id) else { return };
     match port.device.rx_waiting(queue) {
+        Ok(count) if json => json::device::used(id, queue, count),
         Ok(count) => say!("Used desc count = {count}"),
         Err(_) => complain!("Invalid queueid = {queue}"),
     }
@@ -136,12 +145,14 @@ fn used(app: &mut App, values: &Values) {
 
 fn descriptor(app: &mut App, values: &Values) {
     let (rx, queue, number) = (values.is(3, "rxq"), values.u16(4), values.u16(6));
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
     let state = match rx {
         true => port.device.rx_descriptor(queue, number),
         false => port.device.tx_descriptor(queue, number),
     };
     match (state, rx) {
+        (Ok(state), _) if json => json::device::descriptor(id, queue, number, rx, state),
         (Ok(DescriptorState::Busy), true) => say!("Desc status = AVAILABLE"),
         (Ok(DescriptorState::Busy), false) => say!("Desc status = FULL"),
         (Ok(DescriptorState::Done), _) => say!("Desc status = DONE"),

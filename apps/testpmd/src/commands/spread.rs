@@ -4,7 +4,7 @@ use super::{Command, Family};
 use crate::app::App;
 use crate::grammar::{Values, number};
 use crate::screen::{complain, say};
-use crate::show::{cause, code, rss};
+use crate::show::{cause, code, json, rss};
 
 pub(super) const FAMILY: Family = Family {
     name: "rss",
@@ -44,7 +44,8 @@ pub(super) const FAMILY: Family = Family {
 };
 
 fn show_hash(app: &mut App, values: &Values, with_key: bool) {
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
     if port.device.info().hash_key_size == 0 {
         return complain!("dev_info did not provide a valid hash key size");
     }
@@ -52,6 +53,9 @@ fn show_hash(app: &mut App, values: &Values, with_key: bool) {
         Ok(found) => found,
         Err(error) => return complain!("{}", refused(code(&error))),
     };
+    if json {
+        return json::device::rss_hash(id, fields, with_key.then_some(&key));
+    }
     if fields == 0 {
         return say!("RSS disabled");
     }
@@ -72,8 +76,8 @@ fn refused(code: i32) -> String {
 }
 
 fn show_table(app: &mut App, values: &Values) {
-    let (size, masks) = (values.u16(5), values.word(6));
-    let Some(port) = app.port(values.u16(2)) else { return };
+    let (id, size, masks, json) = (values.u16(2), values.u16(5), values.word(6), app.json);
+    let Some(port) = app.port(id) else { return };
     let list = masks.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or("");
     let masks: Option<Vec<u64>> = list.split(',').map(number).collect();
     let Some(masks) = masks.filter(|masks| masks.iter().any(|mask| *mask != 0)) else {
@@ -86,10 +90,13 @@ fn show_table(app: &mut App, values: &Values) {
         Ok(table) => table,
         Err(error) => return complain!("Failed to get RSS RETA info, return code = {}", code(&error)),
     };
-    for (at, queue) in table.iter().enumerate() {
-        if masks.get(at / 64).is_some_and(|mask| mask >> (at % 64) & 1 == 1) {
-            say!("RSS RETA configuration: hash index={at}, queue={queue}");
-        }
+    let chosen = |at: &usize| masks.get(at / 64).is_some_and(|mask| mask >> (at % 64) & 1 == 1);
+    let entries: Vec<(usize, u16)> = table.iter().copied().enumerate().filter(|(at, _)| chosen(at)).collect();
+    if json {
+        return json::device::reta(id, &entries);
+    }
+    for (at, queue) in entries {
+        say!("RSS RETA configuration: hash index={at}, queue={queue}");
     }
 }
 

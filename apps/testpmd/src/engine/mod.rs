@@ -9,4 +9,4 @@ mod topology;
 pub(crate) use observe::{Wanted, latency};
 pub(crate) use report::{Counts, PortCounts, StageCounts, StreamCounts, show};
 pub(crate) use run::{Running, start, stop};
-pub(crate) use topology::{Plan, plan};
+pub(crate) use topology::{Link, Plan, plan};

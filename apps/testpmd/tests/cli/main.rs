@@ -1,6 +1,7 @@
 //! The program as its users and their scripts see it: on a terminal, on pipes, with files.
 
 mod commands;
+mod json;
 mod measure;
 mod original;
 mod pipes;

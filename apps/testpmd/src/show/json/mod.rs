@@ -1,6 +1,9 @@
 //! The same for programs: one JSON object a command, its `schema` says what is in it.
 //!
-//! Names and meanings stay within a schema; more may be added.
+//! Names and meanings stay within a schema; more may be added. JSON.md says what each has.
+
+pub(crate) mod config;
+pub(crate) mod device;
 
 use super::port_info::upper;
 use crate::app::App;
