@@ -4,6 +4,7 @@ use super::{DropCounters, DropReason};
 use crate::memory::{Batch, Mbuf, SharedMbuf};
 use crate::port::{MbufRing, Port, TxQueue};
 use crate::telemetry::Counter;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,12 @@ pub struct Outlet {
     counters: Arc<OutletCounters>,
 }
 
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
 impl Outlet {
     /// To a TX queue of one's own.
     pub fn new(queue: TxQueue) -> Self {
@@ -101,6 +108,14 @@ impl Outlet {
             drops: DropCounters::default(),
         };
         Outlet { door, pending: Batch::new(), whole_only: !port.sends_chains(), counters: Arc::new(counters) }
+    }
+
+    /// The port it leads to.
+    pub fn port(&self) -> &Port {
+        match &self.door {
+            Door::Queue(queue, _) => queue.port(),
+            Door::Ring(ring, _) => ring.port(),
+        }
     }
 
     /// Its counters.

@@ -23,13 +23,14 @@ pub fn toeplitz(key: &[u8], words: &[u32]) -> u32 {
     unsafe { dpdk_sys::shim_toeplitz(words.as_ptr(), words.len() as u32, key.as_ptr()) }
 }
 
-/// CRC-32C (RFC 9260, appendix A), which SCTP has for a checksum and iSCSI for a digest.
+/// CRC-32C (RFC 9260, appendix A) of bytes in parts, which SCTP has for a checksum and iSCSI for a digest.
 ///
 /// ```
-/// assert_eq!(iogate::port::crc32c(b"123456789"), 0xe306_9283);
+/// assert_eq!(iogate::port::crc32c([&b"12345"[..], b"6789"]), 0xe306_9283);
 /// ```
 #[inline]
-pub fn crc32c(bytes: &[u8]) -> u32 {
+pub fn crc32c<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     // SAFETY: reads as many bytes as are there.
-    !unsafe { dpdk_sys::shim_crc32c(bytes.as_ptr(), bytes.len() as u32, u32::MAX) }
+    let add = |crc, part: &[u8]| unsafe { dpdk_sys::shim_crc32c(part.as_ptr(), part.len() as u32, crc) };
+    !parts.into_iter().fold(u32::MAX, add)
 }

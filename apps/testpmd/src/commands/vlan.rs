@@ -38,6 +38,10 @@ pub(super) const FAMILY: Family = Family {
 /// `RTE_ETH_RX_OFFLOAD_*` of strip, filter, extend, QinQ strip.
 const BITS: [(&str, u64); 4] = [("strip", 1), ("filter", 1 << 9), ("extend", 1 << 10), ("qinq_strip", 1 << 5)];
 
+/// `RTE_ETH_TX_OFFLOAD_*`.
+const VLAN_INSERT: u64 = 1 << 0;
+const QINQ_INSERT: u64 = 1 << 8;
+
 fn offload(app: &mut App, values: &Values) {
     let (what, on) = (values.word(2), values.is(3, "on"));
     let Some(port) = app.port(values.u16(4)) else { return };
@@ -88,6 +92,15 @@ fn tx_set(app: &mut App, id: u16, vlans: &[u16]) {
         && vlans.iter().all(|vlan| valid(*vlan))
     {
         port.tx_vlans = vlans.to_vec();
+        // The software that inserts them asks nobody; this is what is shown.
+        let wanted = match vlans.len() {
+            0 => 0,
+            1 => VLAN_INSERT,
+            _ => VLAN_INSERT | QINQ_INSERT,
+        };
+        let others = port.config.tx_offloads & !(VLAN_INSERT | QINQ_INSERT);
+        port.config.tx_offloads = others | wanted & port.device.info().tx_offloads;
+        port.changed = true;
     }
 }
 

@@ -9,10 +9,11 @@ use crate::forward::{BadChecksums, Built, Config, Mode, Stream, Watch};
 use crate::screen::{complain, say};
 use crate::soft::{Moved, QueueCounters, Rx};
 use anyhow::{Context as _, Result, anyhow};
-use iogate::pipeline::Description;
-use iogate::port::RxQueue;
+use iogate::pipeline::{Description, Outlet};
+use iogate::port::{MbufRing, RxQueue};
 use iogate::prelude::*;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// One stream while it runs.
@@ -41,7 +42,9 @@ pub(crate) struct Running {
 
 /// Starts forwarding as planned, with `first` bursts sent before.
 pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Running> {
-    let config = app.settings.mode_config();
+    let vlans = app.ports.iter().map(|port| (port.device.id(), port.tx_vlans.clone())).collect();
+    let config = Config { vlans, ..app.settings.mode_config() };
+    let mut relays = Relays::default();
     let before = port_counts(app, app.settings.forwarding());
     let mut runtime = Runtime::new(&app.eal);
     runtime.share_cores(true);
@@ -51,15 +54,11 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
         worker.idle(if app.options.sleep { Idle::SOFTWARE } else { Idle::Spin });
         worker.burst(usize::from(app.settings.burst.max(1)));
         for link in links {
-            let flow = |burst| prepare(app, &config, link, number as u8, burst);
-            let (built, sent) = flow(first)?;
+            let (built, sent) = prepare(app, &config, link, number as u8, first, &mut relays)?;
             let place = (link.rx_port, link.rx_queue);
-            // As the original: untouched packets get no tag.
-            let tags = app.ports.get(link.tx_port).filter(|_| app.settings.mode != Mode::Io);
-            let tags = tags.map_or(&[][..], |port| &port.tx_vlans);
             let observed = app.paused.iter().flat_map(|paused| &paused.observed).find(|seen| seen.link == *link);
             let observed = observed.cloned().unwrap_or_else(|| Observed::new(*link));
-            let mut stage = Surrounded::new(built.stage, app.verbose.clone(), place, tags);
+            let mut stage = Surrounded::new(built.stage, app.verbose.clone(), place);
             let mut description = Description::default();
             stage.describe(&mut description);
             stage.observe(Observer::new(
@@ -95,17 +94,49 @@ fn soft_rx(app: &App, link: &Link) -> Option<Box<Rx>> {
     app.ports.get(link.rx_port)?.device.rx(link.rx_queue, halted && app.settings.mode.sends())
 }
 
-fn prepare(app: &App, config: &Config, link: &Link, worker: u8, first: Option<u64>) -> Result<(Built, u64)> {
+/// Rings of ports that have fewer TX queues than there are streams to them: one for each queue of the device.
+#[derive(Default)]
+struct Relays(BTreeMap<(u16, u16), MbufRing>);
+
+/// Packets that may wait in one for the stream that sends them.
+const RELAYED: u32 = 1024;
+
+impl Relays {
+    /// The way out by a TX queue: the device's own, or through a ring to the stream that has one.
+    fn outlet(&mut self, port: &Port, queue: u16, wanted: u16) -> Result<Outlet> {
+        let there = port.tx_queues();
+        if wanted <= there {
+            return Ok(Outlet::new(port.tx(queue)?));
+        }
+        let own = queue % there;
+        let ring = match self.0.entry((port.id(), own)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(MbufRing::new(port, RELAYED)?),
+        };
+        let ring = ring.clone();
+        Ok(if queue == own { Outlet::shared(port.tx(queue)?, ring) } else { Outlet::through(ring) })
+    }
+}
+
+fn prepare(
+    app: &App,
+    config: &Config,
+    link: &Link,
+    worker: u8,
+    first: Option<u64>,
+    relays: &mut Relays,
+) -> Result<(Built, u64)> {
     let port = |id: u16| {
         let port = app.ports.get(id).and_then(|state| Some((&state.device, state.port.as_ref()?)));
         port.with_context(|| format!("port {id} is not started"))
     };
     let mode = app.settings.mode;
-    let stream = |config: &Config, rx: bool, tx: bool| -> Result<Stream> {
+    let mut stream = |config: &Config, rx: bool, tx: bool| -> Result<Stream> {
         let ((from_device, from), (to_device, to)) = (port(link.rx_port)?, port(link.tx_port)?);
         let fed = !from_device.polls(link.rx_queue);
         let rx = if rx && !fed { Some(from.rx(link.rx_queue)?) } else { None };
-        let tx = if tx { Some(to.tx(link.tx_queue)?) } else { None };
+        let wanted = app.ports.get(link.tx_port).map_or(1, |port| port.config.tx_queues);
+        let tx = if tx { Some(relays.outlet(to, link.tx_queue, wanted)?) } else { None };
         let (pool, verbose, place) = (app.pool.clone(), app.verbose.clone(), (link.tx_port, link.tx_queue));
         let watch = Watch::new(move |batch| verbose.sent(place, batch));
         let (mac, peer) = (to_device.mac(), config.peer(link.tx_port));
@@ -299,7 +330,7 @@ impl Flow {
         StreamCounts {
             link: self.link,
             received: (totals.received + soft.taken).saturating_sub(soft.lost + soft.given),
-            sent: totals.sent + self.first,
+            sent: totals.sent.saturating_sub(totals.relayed) + self.first,
             dropped: totals.dropped.saturating_sub(soft.lost),
             bad: bad.unwrap_or_default(),
         }

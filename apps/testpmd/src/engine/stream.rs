@@ -1,11 +1,9 @@
-//! What a stream does besides its mode: packets are looked at, get the tags of the port they leave by, and are
-//! measured.
+//! What a stream does besides its mode: packets are looked at, worked on by software where
+//! the device cannot, and measured.
 
 use super::observe::Observer;
 use crate::soft::Rx;
 use crate::verbose::Verbose;
-use iogate::packet::vlan::{self, TAG_LEN};
-use iogate::packet::{EtherType, Tci, VlanTag};
 use iogate::pipeline::Description;
 use iogate::prelude::*;
 
@@ -15,26 +13,14 @@ pub(crate) struct Surrounded {
     verbose: Verbose,
     /// RX port and queue.
     place: (u16, u16),
-    /// Tags to insert, innermost first.
-    tags: Vec<VlanTag>,
     observer: Option<Box<Observer>>,
     /// What software does to packets first, if anything.
     soft: Option<Box<Rx>>,
 }
 
 impl Surrounded {
-    /// `vlans`: none, one, or the inner and the outer one.
-    pub(crate) fn new(mode: Box<dyn Stage>, verbose: Verbose, place: (u16, u16), vlans: &[u16]) -> Self {
-        let tpids = [EtherType::VLAN, EtherType::SERVICE_VLAN];
-        let tag = |(vlan, tpid): (&u16, EtherType)| VlanTag { tpid, tci: Tci::new(*vlan, 0, false) };
-        Surrounded {
-            mode,
-            verbose,
-            place,
-            tags: vlans.iter().zip(tpids).map(tag).collect(),
-            observer: None,
-            soft: None,
-        }
+    pub(crate) fn new(mode: Box<dyn Stage>, verbose: Verbose, place: (u16, u16)) -> Self {
+        Surrounded { mode, verbose, place, observer: None, soft: None }
     }
 
     /// Measures from now on, or no more. What measured before is given back.
@@ -53,9 +39,6 @@ impl Surrounded {
         self.verbose.received(self.place, batch);
         if let Some(observer) = &mut self.observer {
             observer.received(batch);
-        }
-        if !self.tags.is_empty() {
-            self.tag(batch, cx);
         }
         self.mode.run(batch, cx);
         if let Some(observer) = &mut self.observer {
@@ -84,21 +67,6 @@ impl Surrounded {
             self.work(batch, cx);
         }
     }
-
-    #[cold]
-    fn tag(&self, batch: &mut Batch, cx: &mut Context) {
-        cx.drop_if(batch, |packet, _| {
-            let tagged = self.tags.iter().all(|tag| insert(packet, *tag));
-            (!tagged).then_some(NO_ROOM)
-        });
-    }
-}
-
-/// A tag does not fit.
-const NO_ROOM: DropReason = DropReason::app(0);
-
-fn insert(packet: &mut Mbuf, tag: VlanTag) -> bool {
-    packet.prepend(TAG_LEN).is_some() && vlan::insert(packet.data_mut(), tag).is_ok()
 }
 
 impl Stage for Surrounded {
@@ -142,39 +110,5 @@ impl Stage for Surrounded {
 
     fn describe(&self, description: &mut Description) {
         self.mode.describe(description);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forward::{Config, Mode, Stream};
-    use iogate::testkit::{FakePort, Frame, mac, pool};
-
-    #[test]
-    fn tags_are_inserted_before_the_packet_leaves() {
-        let pool = pool("tags", 256);
-        let mut port = FakePort::with_pool("tags", &pool);
-        let plain = Frame::ethernet(mac(1), mac(2)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1, 2).build();
-        let rx = port.port.rx(0).ok();
-        let stream = Stream {
-            rx,
-            fed: false,
-            tx: Some(port.port.tx(0).unwrap()),
-            mac: mac(3),
-            peer: mac(4),
-            pool: pool.clone(),
-            worker: 0,
-            watch: None,
-        };
-        let built = Mode::MacSwap.build(&Config::default(), stream).unwrap();
-        let mut stage = Surrounded::new(built.stage, Verbose::new(), (0, 0), &[5, 6]);
-        let (mut batch, mut cx) = (Batch::new(), Context::new(1));
-        drop(batch.push(pool.alloc_from(&plain).unwrap(), ()));
-        stage.run(&mut batch, &mut cx);
-        stage.flush(&mut cx);
-        let sent = port.received();
-        let expected = [&plain[6..12], &plain[..6], &[0x88, 0xa8, 0, 6, 0x81, 0, 0, 5], &plain[12..]].concat();
-        assert_eq!(sent, [expected]);
     }
 }

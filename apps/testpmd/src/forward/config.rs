@@ -33,6 +33,9 @@ pub struct Config {
     pub noisy: NoisyConfig,
     /// Of `csum`, by TX port (`csum set`, `csum parse-tunnel`, `csum mac-swap`); see [`Config::checksum`].
     pub checksums: BTreeMap<u16, Checksum>,
+    /// VLANs whose tags packets get that leave by a port, but in `io` mode: one, or the inner and the outer one
+    /// (`tx_vlan set`).
+    pub vlans: BTreeMap<u16, Vec<u16>>,
     /// Offers packets again that a port did not take (`set fwd MODE retry`).
     pub retry: Option<Retry>,
 }
@@ -52,6 +55,7 @@ impl Default for Config {
             flowgen_flows: 1024,
             noisy: NoisyConfig::default(),
             checksums: BTreeMap::new(),
+            vlans: BTreeMap::new(),
             retry: None,
         }
     }
@@ -120,7 +124,7 @@ pub struct Checksum {
     pub udp: Where,
     /// Of TCP.
     pub tcp: Where,
-    /// Of SCTP, which is 0 unless the port computes it.
+    /// Of SCTP, which is 0 unless the port is to compute it.
     pub sctp: Where,
     /// Of IPv4 headers outside of a tunnel.
     pub outer_ip: Where,

@@ -8,8 +8,9 @@
 
 use super::layers::{Ip, IpLayer, word};
 use super::tunnel;
-use super::{BadChecksums, Checksum, Stream};
+use super::{BadChecksums, Checksum, Stream, Where};
 use iogate::packet::{Ethernet, IpProtocol, checksum};
+use iogate::port::crc32c;
 use iogate::prelude::*;
 use std::sync::Arc;
 
@@ -17,13 +18,15 @@ use std::sync::Arc;
 pub(super) struct Csum {
     addresses: Option<(MacAddr, MacAddr)>,
     tunnels: bool,
+    /// Whether SCTP's is computed, or 0.
+    sctp: bool,
     bad: Arc<BadChecksums>,
 }
 
 impl Csum {
     pub(super) fn new(config: Checksum, stream: &Stream, bad: Arc<BadChecksums>) -> Self {
         let addresses = config.mac_swap.then_some((stream.mac, stream.peer));
-        Csum { addresses, tunnels: config.parse_tunnels, bad }
+        Csum { addresses, tunnels: config.parse_tunnels, sctp: config.sctp == Where::Hardware, bad }
     }
 }
 
@@ -48,11 +51,11 @@ impl Stage for Csum {
             if self.tunnels
                 && let Some(tunnel) = tunnel::behind(packet.data(), outer)
             {
-                let inner = tunnel.inner.map(|inner| recompute(packet, inner)).unwrap_or_default();
+                let inner = tunnel.inner.map(|inner| recompute(packet, inner, self.sctp)).unwrap_or_default();
                 let outer = recompute_outer(packet, outer);
                 self.bad.count(inner.ip, inner.transport, outer.ip, outer.transport);
             } else {
-                let wrong = recompute(packet, outer);
+                let wrong = recompute(packet, outer, self.sctp);
                 self.bad.count(wrong.ip, wrong.transport, false, false);
             }
         }
@@ -61,7 +64,7 @@ impl Stage for Csum {
 
 /// Computes the checksums of an IP packet and of what it carries.
 #[inline]
-fn recompute(packet: &mut Mbuf, ip: IpLayer) -> Wrong {
+fn recompute(packet: &mut Mbuf, ip: IpLayer, sctp: bool) -> Wrong {
     if !ip.is_whole(packet.data()) {
         return Wrong::default();
     }
@@ -71,14 +74,26 @@ fn recompute(packet: &mut Mbuf, ip: IpLayer) -> Wrong {
         IpProtocol::UDP => recompute_transport(packet, ip, UDP),
         IpProtocol::TCP => recompute_transport(packet, ip, TCP),
         IpProtocol::SCTP => {
-            if let Some(sctp) = packet.data_mut().get_mut(ip.payload..ip.payload + 12) {
-                sctp[8..].fill(0);
-            }
+            recompute_sctp(packet, ip, sctp);
             false
         }
         _ => false,
     };
     Wrong { ip: header, transport }
+}
+
+/// Writes SCTP's checksum (RFC 9260, section 6.8), or 0. It stays 0 where a packet holds less than it says, or more
+/// than its first segment.
+fn recompute_sctp(packet: &mut Mbuf, ip: IpLayer, compute: bool) {
+    let (_, length) = pseudo_header(packet.data(), ip);
+    let Some(field) = packet.data_mut().get_mut(ip.payload + 8..ip.payload + 12) else { return };
+    field.fill(0);
+    if compute && let Some(all) = packet.data_mut().get_mut(ip.payload..ip.payload + usize::from(length)) {
+        let sum = crc32c([&*all]);
+        if let Some(field) = all.get_mut(8..12) {
+            field.copy_from_slice(&sum.to_le_bytes());
+        }
+    }
 }
 
 /// Of the packet around a tunnel: its UDP checksum, should it have one, covers all that is inside.
@@ -255,6 +270,19 @@ pub(super) mod tests {
         frames.push(v4(ethernet()).udp(1, 2).payload([7]).padded().build());
         frames.push(v6(ethernet()).tcp(1, 2).padded_to(100).build());
         frames
+    }
+
+    #[test]
+    fn sctp_gets_its_crc_when_the_port_is_to_compute_it() {
+        let hardware = with(Checksum { sctp: Where::Hardware, mac_swap: false, ..Checksum::default() });
+        let of = |sum: [u8; 4]| {
+            let frame = Frame::ethernet(OURS, PEER).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).protocol(IpProtocol::SCTP);
+            frame.payload([0, 7, 0, 9, 1, 2, 3, 4]).payload(sum).payload([1, 0, 0, 4]).padded().build()
+        };
+        let sum = crc32c([&[0, 7, 0, 9, 1, 2, 3, 4, 0, 0, 0, 0, 1, 0, 0, 4][..]]).to_le_bytes();
+        assert_eq!(Rig::new(Mode::Csum, &hardware).pass(&of([9; 4])), Some(of(sum)));
+        let software = with(Checksum { mac_swap: false, ..Checksum::default() });
+        assert_eq!(Rig::new(Mode::Csum, &software).pass(&of(sum)), Some(of([0; 4])));
     }
 
     #[test]

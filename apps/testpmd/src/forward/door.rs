@@ -3,7 +3,6 @@
 use super::Retry;
 use iogate::packet::Stamp;
 use iogate::pipeline::{Description, Outlet};
-use iogate::port::TxQueue;
 use iogate::prelude::*;
 use iogate::telemetry::{cycles, cycles_per_second};
 
@@ -62,12 +61,12 @@ struct Patience {
 }
 
 impl Door {
-    pub(super) fn new(queue: TxQueue, retry: Option<Retry>) -> Self {
+    pub(super) fn new(outlet: Outlet, retry: Option<Retry>) -> Self {
         let patience = |retry: Retry| {
             let cycles = u128::from(cycles_per_second()) * retry.delay.as_nanos() / 1_000_000_000;
             Patience { times: retry.times, cycles: cycles as u64 }
         };
-        Door { outlet: Outlet::new(queue), watch: None, retry: retry.map(patience), stamper: None }
+        Door { outlet, watch: None, retry: retry.map(patience), stamper: None }
     }
 
     /// Has somebody look at packets as they leave.
@@ -150,7 +149,7 @@ mod tests {
         let _complete = Complete::new(&pool);
         let mut port = FakePort::with_slots("retry", &pool, 16);
         let retry = Retry { delay: Duration::from_millis(1), times: 20 };
-        let mut door = Door::new(port.port.tx(0).unwrap(), Some(retry));
+        let mut door = Door::new(Outlet::new(port.port.tx(0).unwrap()), Some(retry));
         let counters = door.outlet.counters().clone();
         let mut batch = Batch::new();
         pool.alloc_bulk(&mut batch, 30);

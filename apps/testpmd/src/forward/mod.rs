@@ -10,7 +10,7 @@
 //!
 //! ```ignore
 //! let mode: Mode = "macswap".parse()?;
-//! let stream = Stream { rx: Some(port.rx(0)?), tx: Some(peer.tx(0)?), .. };
+//! let stream = Stream { rx: Some(port.rx(0)?), tx: Some(Outlet::new(peer.tx(0)?)), .. };
 //! let built = mode.build(&config, stream)?;
 //! worker.poll(built.queues, built.stage);
 //! ```
@@ -32,6 +32,7 @@ mod original;
 mod recycle_mbufs;
 mod rx_only;
 mod shared_rxq;
+mod tags;
 #[cfg(test)]
 mod testing;
 mod tunnel;
@@ -42,7 +43,8 @@ pub use counters::{BadChecksums, PortCounters};
 pub use door::Watch;
 
 use door::Door;
-use iogate::port::{RxQueue, TxQueue};
+use iogate::pipeline::Outlet;
+use iogate::port::RxQueue;
 use iogate::prelude::*;
 use std::fmt;
 use std::str::FromStr;
@@ -200,8 +202,12 @@ impl Mode {
                 stream.behind(csum::Csum::new(checksum.unwrap_or_default(), &stream, bad), config)?
             }
             Mode::Noisy => {
-                let (mac, door) = (stream.mac_stage(), stream.door(config)?);
+                let (mac, tags, door) = (stream.mac_stage(), stream.tags(config), stream.door(config)?);
                 let noisy = noisy::Noisy::new(config, door)?;
+                let noisy: Box<dyn Stage> = match tags {
+                    Some(tags) => Box::new(chain(tags).then(noisy)),
+                    None => Box::new(noisy),
+                };
                 match config.noisy.mode {
                     NoisyMode::Io => Box::new(chain(noisy)),
                     NoisyMode::Mac => Box::new(chain(mac).then(noisy)),
@@ -291,7 +297,7 @@ pub struct Stream {
     /// Whether packets come from other streams instead.
     pub fed: bool,
     /// Where they go.
-    pub tx: Option<TxQueue>,
+    pub tx: Option<Outlet>,
     /// The address of the TX port.
     pub mac: MacAddr,
     /// The address of who is at its other end: [`Config::peer`].
@@ -306,18 +312,37 @@ pub struct Stream {
 
 impl Stream {
     fn door(&mut self, config: &Config) -> Result<Door, Refused> {
-        let queue = self.tx.take().ok_or(Refused::NoQueue { kind: "TX" })?;
-        Ok(Door::new(queue, config.retry).watched(self.watch.take()))
+        let outlet = self.tx.take().ok_or(Refused::NoQueue { kind: "TX" })?;
+        Ok(Door::new(outlet, config.retry).watched(self.watch.take()))
+    }
+
+    /// The tags that packets get, if they get any.
+    fn tags(&self, config: &Config) -> Option<tags::Tags> {
+        let vlans = config.vlans.get(&self.tx.as_ref()?.port().id()).filter(|vlans| !vlans.is_empty())?;
+        Some(tags::Tags::new(vlans))
     }
 
     fn behind<S: Stage + 'static>(&mut self, stage: S, config: &Config) -> Result<Box<dyn Stage>, Refused> {
-        Ok(Box::new(chain(stage).then(self.door(config)?)))
+        self.leaving(stage, config, None)
+    }
+
+    fn leaving<S: Stage + 'static>(
+        &mut self,
+        stage: S,
+        config: &Config,
+        stamped: Option<u16>,
+    ) -> Result<Box<dyn Stage>, Refused> {
+        let (tags, door) = (self.tags(config), self.door(config)?.stamping(stamped));
+        Ok(match tags {
+            Some(tags) => Box::new(chain(stage).then(tags).then(door)),
+            None => Box::new(chain(stage).then(door)),
+        })
     }
 
     /// As [`behind`](Stream::behind), for packets that a stage makes.
     fn made_by<S: Stage + 'static>(&mut self, stage: S, config: &Config) -> Result<Box<dyn Stage>, Refused> {
         let group = config.stamp.then_some(u16::from(self.worker));
-        Ok(Box::new(chain(stage).then(self.door(config)?.stamping(group))))
+        self.leaving(stage, config, group)
     }
 
     fn mac_stage(&self) -> mac::Mac {
@@ -388,7 +413,7 @@ mod tests {
         let pool = iogate::testkit::pool("unused", 256);
         let port = iogate::testkit::FakePort::with_pool("unused", &pool);
         for mode in [Mode::TxOnly, Mode::RxOnly] {
-            let (rx, tx) = (port.port.rx(0).unwrap(), port.port.tx(0).unwrap());
+            let (rx, tx) = (port.port.rx(0).unwrap(), Outlet::new(port.port.tx(0).unwrap()));
             let stream = Stream {
                 rx: Some(rx),
                 fed: false,

@@ -1,6 +1,7 @@
 //! What the tests of the modes share: a mode between two fake ports, and frames to send through it.
 
 use super::{BadChecksums, Built, Config, Mode, PortCounters, Refused, Stream};
+use iogate::pipeline::Outlet;
 use iogate::pipeline::Totals;
 use iogate::port::TxQueue;
 use iogate::prelude::*;
@@ -45,8 +46,16 @@ pub(super) struct Run {
 fn build(mode: Mode, config: &Config, mac: MacAddr, from: &FakePort, tx: TxQueue) -> Result<Built, Refused> {
     let rx = Some(from.port.rx(0).expect("it is free"));
     let peer = config.peers.values().next().copied().unwrap_or(PEER);
-    let stream =
-        Stream { rx, fed: false, tx: Some(tx), mac, peer, pool: from.pool().clone(), worker: WORKER, watch: None };
+    let stream = Stream {
+        rx,
+        fed: false,
+        tx: Some(Outlet::new(tx)),
+        mac,
+        peer,
+        pool: from.pool().clone(),
+        worker: WORKER,
+        watch: None,
+    };
     mode.build(config, stream)
 }
 

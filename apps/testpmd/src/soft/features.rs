@@ -1,7 +1,7 @@
 //! What software adds to what a device can do.
 
 use super::spread;
-use iogate::port::{MAX_QUEUES, PortInfo, VlanOffloads};
+use iogate::port::{PortInfo, VlanOffloads};
 
 /// `RTE_ETH_RX_OFFLOAD_*`.
 pub(super) mod rx {
@@ -17,8 +17,8 @@ pub(super) mod rx {
     pub(in super::super) const RSS_HASH: u64 = 1 << 19;
 }
 
-/// `RTE_ETH_TX_OFFLOAD_*`: VLAN, IPv4, UDP, TCP, outer IPv4, QinQ, outer UDP.
-const TX: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8 | 1 << 20;
+/// `RTE_ETH_TX_OFFLOAD_*`: VLAN, IPv4, UDP, TCP, SCTP, outer IPv4, QinQ, outer UDP.
+const TX: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 8 | 1 << 20;
 /// `RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE`: all buffers are of one pool and have one owner, which is always so here.
 const FAST_FREE: u64 = 1 << 16;
 /// `RTE_ETH_DEV_CAPA_RUNTIME_RX_QUEUE_SETUP` and that of TX.
@@ -50,13 +50,14 @@ pub(super) fn added(native: &PortInfo) -> PortInfo {
     info.tx_offloads |= TX | FAST_FREE;
     info.tx_queue_offloads |= FAST_FREE;
     info.capabilities |= RUNTIME_SETUP;
+    info.max_tx_queues = info.max_tx_queues.max(QUEUES);
     info.max_macs = info.max_macs.max(ADDRESSES);
     if !spreads(native) {
         info.rx_offloads |= rx::RSS_HASH;
         info.rss_supported = spread::FIELDS;
         info.reta_size = spread::TABLE_SIZE;
         info.hash_key_size = spread::KEY_SIZE as u8;
-        info.max_rx_queues = info.max_rx_queues.clamp(QUEUES, MAX_QUEUES);
+        info.max_rx_queues = info.max_rx_queues.max(QUEUES);
     }
     info
 }

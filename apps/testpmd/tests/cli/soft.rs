@@ -245,6 +245,108 @@ fn rules_drop_mark_rewrite_and_count() {
     run.counted("rx_soft_rule_dropped_packets: 2\n");
 }
 
+/// Datagrams of many flows.
+fn flows() -> Vec<Vec<u8>> {
+    let of = |n: u16| frame(mac(1)).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1000 + n, 2000).payload([5; 20]).build();
+    (0..64).map(of).collect()
+}
+
+const QUEUES: [&str; 2] = ["--rxq=4", "--txq=4"];
+
+/// The hash and the queue of each packet that was said.
+fn hashed(said: &str) -> Vec<(u32, u32)> {
+    let after = |line: &str, word: &str| {
+        let digits = line.split(word).nth(1).unwrap_or_else(|| panic!("no {word} in {line}"));
+        u32::from_str_radix(digits.split_whitespace().next().unwrap(), 16).unwrap()
+    };
+    let lines = said.lines().filter(|line| line.starts_with("  src="));
+    lines.map(|line| (after(line, "RSS hash=0x"), after(line, "RSS queue=0x"))).collect()
+}
+
+#[test]
+fn packets_are_spread_over_queues_that_the_device_has_not() {
+    let mut rig = Rig::new(&flows(), &QUEUES);
+    assert!(rig.session.run("port config all rss udp").contains("rss_hf 0x20820\n"));
+    assert_eq!(rig.session.run("show port 0 rss-hash"), "RSS functions:\n  ipv4-udp  ipv6-udp\n");
+    let key = rig.session.run("show port 0 rss-hash key");
+    assert!(key.contains("RSS key:\n6D5A56DA255B0EC2"), "{key}");
+    rig.session.run("set verbose 1");
+    let started = rig.session.run("start");
+    assert!(started.contains("streams=4") && started.contains("RX P=0/Q=3"), "{started}");
+    let said = started + &rig.listen();
+    let hashed = hashed(&said);
+    assert_eq!(hashed.len(), 64, "{said}");
+    assert!(hashed.iter().all(|(hash, queue)| hash % 512 % 4 == *queue), "{hashed:?}");
+    for queue in 0..4 {
+        assert!(hashed.iter().any(|(_, used)| *used == queue), "{hashed:?}");
+        let stream = format!("RX Port= 0/Queue= {queue} -> TX Port= 0/Queue= {queue}");
+        let count = hashed.iter().filter(|(_, used)| *used == queue).count();
+        let block = said.split(&stream).nth(1).unwrap_or_else(|| panic!("{said}"));
+        let expected = format!("RX-packets: {count:<14} TX-packets: {count:<14} TX-dropped: 0");
+        assert!(block.contains(&expected), "{expected}: {said}");
+    }
+    assert!(said.contains("RX-packets: 64             RX-dropped: 0             RX-total: 64\n"), "{said}");
+}
+
+#[test]
+fn the_table_and_rules_choose_the_queue() {
+    let mut rig = Rig::new(&flows(), &QUEUES);
+    for part in 0..4 {
+        let entries: Vec<String> = (part * 128..(part + 1) * 128).map(|entry| format!("({entry},2)")).collect();
+        let said = rig.session.run(&format!("port config 0 rss reta {}", entries.join(",")));
+        assert_eq!(said, "The reta size of port 0 is 512\n");
+    }
+    assert_eq!(
+        rig.session.run("show port 0 rss reta 512 (0x5,0,0,0,0,0,0,0)"),
+        "RSS RETA configuration: hash index=0, queue=2\nRSS RETA configuration: hash index=2, queue=2\n"
+    );
+    let rule = "flow create 0 ingress pattern udp src spec 1000 src last 1007 / end actions ";
+    assert_eq!(rig.session.run(&format!("{rule}queue index 1 / end")), "Flow rule #0 created\n");
+    let symmetric = "rss types ipv4-udp end queues 3 end func symmetric_toeplitz / end";
+    let rule = format!("flow create 0 ingress pattern udp src is 1008 / end actions mark id 7 / {symmetric}");
+    assert_eq!(rig.session.run(&rule), "Flow rule #1 created\n");
+    rig.session.run("set verbose 1");
+    let said = rig.session.run("start") + &rig.listen();
+    let on = |queue: u32| said.matches(&format!(" - Receive queue=0x{queue:x}\n")).count();
+    assert_eq!([on(0), on(1), on(2), on(3)], [0, 8, 55, 1], "{said}");
+    assert!(said.contains(" - RSS queue=0x3 - FDIR matched ID=0x7 - hw ptype"), "{said}");
+}
+
+#[test]
+fn a_queue_is_stopped_set_up_anew_and_started() {
+    let mut rig = Rig::new(&flows(), &QUEUES);
+    rig.session.run("port config all rss udp");
+    let capabilities = rig.session.run("show port info 0");
+    assert!(capabilities.contains("0x3( RUNTIME_RX_QUEUE_SETUP RUNTIME_TX_QUEUE_SETUP )"), "{capabilities}");
+    assert_eq!(rig.session.run("port 0 rxq 1 setup"), "Failed to setup RX queue\n", "it runs");
+    rig.quietly("port 0 rxq 1 stop").quietly("port 0 rxq 2 stop");
+    rig.quietly("port config 0 rxq 1 ring_size 256").quietly("port 0 rxq 1 setup").quietly("port 0 rxq 1 start");
+    let info = rig.session.run("show rxq info 0 1");
+    assert!(info.contains("Rx queue state: started\n") && info.contains("Number of RXDs: 256\n"), "{info}");
+    assert!(rig.session.run("show rxq info 0 2").contains("Rx queue state: stopped\n"));
+    assert!(rig.session.run("show rxq info 0 4").contains("Failed to retrieve information for port: 0, RX queue: 4"));
+    let run = rig.forward();
+    run.counted("rx_soft_missed_errors: ");
+    assert!(!run.stats.contains("rx_soft_missed_errors: 0\n") && run.sent.len() < 64, "{}", run.stats);
+    let missed = 64 - run.sent.len();
+    run.counted(&format!("RX-missed: {missed} "));
+    let expected = format!("RX-packets: {:<14} RX-dropped: {missed:<13} RX-total: 64\n", 64 - missed);
+    assert!(run.said.contains(&expected), "{expected}: {}", run.said);
+}
+
+#[test]
+fn a_queue_may_wait_for_its_own_start() {
+    let mut rig = Rig::new(&flows()[..8], &[]);
+    rig.session.run("port stop all");
+    rig.quietly("port 0 rxq 0 deferred_start on");
+    rig.session.run("port start all");
+    let info = rig.session.run("show rxq info 0 0");
+    assert!(info.contains("RX deferred start: on\n") && info.contains("Rx queue state: stopped\n"), "{info}");
+    let run = rig.forward();
+    assert_eq!(run.sent.len(), 0);
+    run.counted("RX-missed: 8 ");
+}
+
 #[test]
 fn without_software_a_port_can_what_its_device_can() {
     let frames = [udp(frame(mac(1)).vlan(5))];
