@@ -26,6 +26,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_find_next",
     "rte_eth_(rx|tx)_queue_setup",
     "rte_eth_dev_(rx|tx)_queue_(start|stop)",
+    "rte_eth_dev_set_(rx|tx)_queue_stats_mapping",
     "rte_eth_dev_(reset|get_name_by_port|fw_version_get|rx_offload_name|tx_offload_name|capability_name)",
     "rte_eth_dev_(set_vlan_offload|get_vlan_offload|vlan_filter|set_mc_addr_list|default_mac_addr_set)",
     "rte_eth_dev_(mac_addr_add|mac_addr_remove|flow_ctrl_get|flow_ctrl_set|get_supported_ptypes)",

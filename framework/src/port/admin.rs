@@ -328,6 +328,22 @@ impl Device {
         Ok(guard)
     }
 
+    /// Has the device count a queue's packets in one of its counters of queues, 0 to 15.
+    ///
+    /// # Errors
+    /// When there is no such queue or counter, or the device has none of them, as most do.
+    pub fn count_queue_in(&self, rx: bool, queue: u16, counter: u8) -> Result<()> {
+        let _one_at_a_time = control();
+        // SAFETY: the port is open; the call checks its arguments.
+        let result = unsafe {
+            match rx {
+                true => dpdk_sys::rte_eth_dev_set_rx_queue_stats_mapping(self.id(), queue, counter),
+                false => dpdk_sys::rte_eth_dev_set_tx_queue_stats_mapping(self.id(), queue, counter),
+            }
+        };
+        self.check("cannot count a queue in a counter of its own", result)
+    }
+
     /// The key that packets are hashed with, and the fields (`RTE_ETH_RSS_*`).
     pub fn rss(&self) -> Result<(Vec<u8>, u64)> {
         let mut key = vec![0; usize::from(self.info().hash_key_size)];

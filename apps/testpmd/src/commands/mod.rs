@@ -1,16 +1,19 @@
 //! What can be typed. Each file is a family; each command a pattern, a line of help, a function.
 
+mod absent;
 mod checksum;
 mod complete;
 mod control;
 mod display;
 mod filters;
+mod flow_control;
 mod flows;
 mod help;
 mod measure;
 mod port;
 mod port_config;
 mod queues;
+mod registers;
 mod set;
 mod spread;
 mod tools;
@@ -54,6 +57,8 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &checksum::FAMILY,
     &filters::FAMILY,
     &flows::FAMILY,
+    &flow_control::FAMILY,
+    &registers::FAMILY,
     &measure::FAMILY,
     &tools::FAMILY,
     &help::FAMILY,
@@ -70,6 +75,7 @@ fn find(tokens: &[&str]) -> Result<(&'static Command, Values), Refusal> {
     match (fitting.next(), fitting.next()) {
         (Some(found), None) => Ok(found),
         (Some(_), Some(_)) => Err(Refusal::Ambiguous),
+        _ if absent::is(tokens) => Err(Refusal::NotFound),
         _ if all().any(|command| begins(command.pattern, first)) => Err(Refusal::BadArguments),
         _ => Err(Refusal::NotFound),
     }

@@ -1,10 +1,11 @@
 //! `port config`: queues, descriptors, lengths of all ports or one.
 
+use super::set::MOST_BURST;
 use super::{Command, Family};
 use crate::app::App;
 use crate::grammar::Values;
 use crate::ports::PortState;
-use crate::screen::complain;
+use crate::screen::{complain, fail, say};
 use crate::show::code;
 use iogate::port::{MAX_QUEUES, rx_offload_names, tx_offload_names};
 
@@ -17,6 +18,26 @@ pub(super) const FAMILY: Family = Family {
             pattern: "port config all rxq|txq|rxd|txd count:u16",
             help: "Set the number of queues, or of descriptors, of all ports.",
             run: queues,
+        },
+        Command {
+            pattern: "port config all txpt|txht|txwt|rxpt|rxht|rxwt value:u8",
+            help: "Set the prefetch, host or write-back threshold of all queues.",
+            run: thresholds,
+        },
+        Command {
+            pattern: "port config all txfreet|txrst|rxfreet value:u16",
+            help: "Set after how many descriptors all queues free or report.",
+            run: thresholds,
+        },
+        Command {
+            pattern: "port config all drop-en on|off",
+            help: "Have devices drop packets for which a queue has no descriptor, or not.",
+            run: thresholds,
+        },
+        Command {
+            pattern: "port config all burst count:u16",
+            help: "Set the number of packets per burst.",
+            run: burst,
         },
         Command {
             pattern: "port config all max-pkt-len bytes:u32",
@@ -112,6 +133,48 @@ fn set_descriptors(app: &mut App, rx: bool, count: u16) {
         };
         common.descriptors = count;
         own.iter_mut().for_each(|(_, queue)| queue.descriptors = count);
+    }
+}
+
+fn thresholds(app: &mut App, values: &Values) {
+    if !all_stopped(app) {
+        return;
+    }
+    let (what, value) = (values.word(3), values.u16(4));
+    for port in app.ports.iter_mut() {
+        port.changed = true;
+    }
+    let configs = app.ports.iter_mut().map(|port| &mut port.config);
+    for config in configs.chain([&mut app.options.port]) {
+        let (common, own) = match what.starts_with("tx") {
+            true => (&mut config.tx, &mut config.tx_own),
+            false => (&mut config.rx, &mut config.rx_own),
+        };
+        let queues = [common].into_iter().chain(own.iter_mut().map(|(_, queue)| queue));
+        for at in queues.map(|queue| &mut queue.thresholds) {
+            match what {
+                "txpt" | "rxpt" => at.prefetch = Some(value as u8),
+                "txht" | "rxht" => at.host = Some(value as u8),
+                "txwt" | "rxwt" => at.writeback = Some(value as u8),
+                "txfreet" | "rxfreet" => at.free = Some(value),
+                "txrst" => at.rs = Some(value),
+                _ => at.drop = Some(values.is(4, "on")),
+            }
+        }
+    }
+}
+
+fn burst(app: &mut App, values: &Values) {
+    if !all_stopped(app) {
+        return;
+    }
+    match values.u16(4) {
+        0 => {
+            say!("PMD does not recommend a burst size.\nUser provided value must be between 1 and {MOST_BURST}");
+            fail();
+        }
+        count if count <= MOST_BURST => app.settings.burst = count,
+        _ => complain!("burst must be >= 1 && <= {MOST_BURST}"),
     }
 }
 

@@ -6,13 +6,12 @@ use crate::forward::{Mode, Split};
 use crate::grammar::{Values, Which};
 use crate::screen::{complain, say};
 use crate::settings::{Settings, numbers, port_list, segments};
-use crate::show::{cause, code};
+use crate::show::cause;
 use crate::soft::Device;
-use iogate::port::FlowControl;
 use std::time::Duration;
 
 /// The longest burst that can be asked for.
-const MOST_BURST: u64 = 512;
+pub(super) const MOST_BURST: u16 = 512;
 
 pub(super) const FAMILY: Family = Family {
     name: "config",
@@ -96,11 +95,6 @@ pub(super) const FAMILY: Family = Family {
             run: link,
         },
         Command {
-            pattern: "set flow_ctrl rx on|off tx on|off high:u32 low:u32 pause:u16 xon:u16 mac_ctrl_frame_fwd on|off autoneg on|off port:u16",
-            help: "Set the flow control of a port.",
-            run: flow_control,
-        },
-        Command {
             pattern: "set output text|json",
             help: "Set how show answers.",
             run: |app, v| {
@@ -144,11 +138,11 @@ fn verbose(app: &mut App, values: &Values) {
 }
 
 fn burst(app: &mut App, values: &Values) {
-    let count = values.number(2);
+    let count = values.u16(2);
     if count > MOST_BURST {
         return complain!("nb pkt per burst: {count} > {MOST_BURST} (maximum packet per burst)  ignored");
     }
-    app.settings.burst = count as u16;
+    app.settings.burst = count;
     say!("Number of packets per burst set to {count}");
 }
 
@@ -339,22 +333,5 @@ fn link(app: &mut App, values: &Values) {
     };
     if !done {
         complain!("Set link {} fail.", if up { "up" } else { "down" });
-    }
-}
-
-fn flow_control(app: &mut App, values: &Values) {
-    let flow = FlowControl {
-        rx: values.is(3, "on"),
-        tx: values.is(5, "on"),
-        high_water: values.number(6) as u32,
-        low_water: values.number(7) as u32,
-        pause_time: values.u16(8),
-        send_xon: values.u16(9) != 0,
-        forward_control: values.is(11, "on"),
-        autoneg: values.is(13, "on"),
-    };
-    let Some(port) = app.port(values.u16(14)) else { return };
-    if let Err(error) = port.device.set_flow_control(&flow) {
-        complain!("bad flow control parameter, return code = {}", code(&error));
     }
 }

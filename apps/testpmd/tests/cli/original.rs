@@ -85,6 +85,19 @@ flow list 0
 flow flush 0
 flow validate 0
 flow list 9
+set stat_qmap rx 0 0 0
+set stat_qmap tx 9 0 0
+set stat_qmap rx 0 9 0
+set stat_qmap rx 0 0 99
+set stat_qmap x 0 0 0
+read rxd 0 9 0
+read rxd 9 0 0
+read rxd 0 0 0
+read txd 0 0 999
+set flow_ctrl rx on 9
+set flow_ctrl rx
+port config all txfreet 32
+port config all txpt 300
 port config mtu 9 1400
 port config mtu 0 99999
 port config all rxq 2
@@ -97,6 +110,9 @@ port start 0
 port stop all
 port config all rxq 4
 port config all txq 4
+port config all burst 600
+port config all drop-en on
+port config all rxpt 8
 port start all
 show config fwd
 port config all rss udp
