@@ -142,6 +142,15 @@ unsigned int shim_pool_size(const struct rte_mempool *pool)
 	return pool->size;
 }
 
+/* Where IO addresses are virtual ones, a buffer is contiguous for a device wherever it is, and need not keep within a
+ * page; but a pool that says so notes no IO addresses, which devices on the PCI bus need. */
+static void buffer_init(struct rte_mempool *pool, void *unused, void *buffer, unsigned int index)
+{
+	if (rte_eal_iova_mode() == RTE_IOVA_VA)
+		rte_mempool_get_header(buffer)->iova = (uintptr_t)buffer;
+	rte_pktmbuf_init(pool, unused, buffer, index);
+}
+
 struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
 	int socket)
 {
@@ -165,7 +174,9 @@ struct rte_mempool *shim_pool_create(const char *name, unsigned int count, unsig
 		rte_errno = -result;
 		return NULL;
 	}
-	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	if (rte_eal_iova_mode() == RTE_IOVA_VA)
+		pool->flags &= ~RTE_MEMPOOL_F_NON_IO;
+	rte_mempool_obj_iter(pool, buffer_init, NULL);
 	return pool;
 }
 

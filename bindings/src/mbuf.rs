@@ -12,7 +12,8 @@ use std::sync::atomic::AtomicU16;
 pub struct rte_mbuf {
     /// Start of the buffer, headroom included.
     pub buf_addr: *mut c_void,
-    buf_iova: u64,
+    /// The same for a device.
+    pub buf_iova: u64,
     /// Where the data starts in the buffer, bytes.
     pub data_off: u16,
     // Counted by several owners at once, while each may hold a reference to the whole.

@@ -274,3 +274,40 @@ impl Drop for Inner {
         unsafe { dpdk_sys::rte_mempool_free(self.raw.as_ptr()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::eal;
+
+    /// Every mbuf of a pool, its start and its start as devices see it.
+    fn addresses(pool: &MbufPool) -> Vec<(u64, u64)> {
+        unsafe extern "C" fn note(
+            _: *mut dpdk_sys::rte_mempool,
+            list: *mut std::ffi::c_void,
+            buffer: *mut std::ffi::c_void,
+            _: u32,
+        ) {
+            // SAFETY: the list that was passed below, and a buffer of a pool of mbufs.
+            unsafe {
+                let mbuf = &*buffer.cast::<dpdk_sys::rte_mbuf>();
+                (*list.cast::<Vec<(u64, u64)>>()).push((mbuf.buf_addr as u64, mbuf.buf_iova));
+            }
+        }
+        let mut list = Vec::new();
+        // SAFETY: the pool is alive; `note` runs before the call returns.
+        unsafe { dpdk_sys::rte_mempool_obj_iter(pool.raw(), Some(note), (&raw mut list).cast()) };
+        list
+    }
+
+    #[test]
+    fn devices_find_every_buffer() {
+        // Without huge pages there are no other addresses than virtual ones.
+        let pool = eal().pool("found").buffers(100).create().expect("a pool");
+        let addresses = addresses(&pool);
+        assert_eq!(addresses.len(), 100);
+        for (virtual_address, io_address) in addresses {
+            assert_eq!(io_address, virtual_address);
+        }
+    }
+}
