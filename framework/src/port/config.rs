@@ -3,7 +3,7 @@
 use super::device::attach_hint;
 use super::info::raw_info;
 use super::{Device, MAX_QUEUES};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::memory::MbufPool;
 
 /// How a device is to run; see [`Device::start`].
@@ -158,7 +158,11 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     // SAFETY: `conf` is a valid, initialised configuration that the call copies.
     check("cannot configure it", unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) })?;
     if let Some(mtu) = config.mtu {
-        device.set_mtu_under_control(mtu)?;
+        match device.set_mtu_under_control(mtu) {
+            // Drivers of some virtual functions take it with the configuration, and in no other way.
+            Err(error) if error.errno() == Some(Errno(libc::ENOTSUP)) && !spec.is_software() => {}
+            result => result?,
+        }
     }
     for queue in 0..rx_queues {
         rx_setup(device, config, queue, pool)?;
