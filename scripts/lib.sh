@@ -38,3 +38,16 @@ use_toolchain() {
   fi
   command -v cargo >/dev/null || die "no cargo in PATH: install Rust with rustup (https://rustup.rs) first"
 }
+
+# The Debian release that this machine has, by its code name.
+release() {
+  # shellcheck disable=SC1091
+  (. /etc/os-release && echo "${VERSION_CODENAME-}")
+}
+
+# The archive's address as this machine's apt has it: of its release, or, with -security, of its security updates.
+archive() {
+  # shellcheck disable=SC2016
+  apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    awk -v suite="$(release)$1" '$2 == suite && $3 == "main" {print $1; exit}'
+}
