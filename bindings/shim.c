@@ -583,3 +583,31 @@ int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error)
 
 	return flow_outcome(rte_flow_isolate(port, on, &from), &from, error);
 }
+
+/* Written by EAL's interrupt thread, taken by anybody. */
+static unsigned int events_seen[RTE_MAX_ETHPORTS];
+
+static int remember_event(uint16_t port, enum rte_eth_event_type type, void *unused, void *also_unused)
+{
+	RTE_SET_USED(unused);
+	RTE_SET_USED(also_unused);
+	unsigned int bit = type == RTE_ETH_EVENT_INTR_RESET ? SHIM_EVENT_RESET : SHIM_EVENT_REMOVED;
+	if (port < RTE_MAX_ETHPORTS)
+		__atomic_fetch_or(&events_seen[port], bit, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int shim_events_watch(uint16_t port)
+{
+	if (port < RTE_MAX_ETHPORTS)
+		__atomic_store_n(&events_seen[port], 0, __ATOMIC_RELAXED);
+	int result = rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RESET, remember_event, NULL);
+	if (result == 0)
+		result = rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_RMV, remember_event, NULL);
+	return result;
+}
+
+unsigned int shim_events_take(uint16_t port)
+{
+	return port < RTE_MAX_ETHPORTS ? __atomic_exchange_n(&events_seen[port], 0, __ATOMIC_RELAXED) : 0;
+}

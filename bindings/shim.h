@@ -237,4 +237,10 @@ int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error);
 char *shim_dump(int what, const char *name);
 int shim_stats_get(uint16_t port, struct shim_stats *stats);
 
+#define SHIM_EVENT_RESET 1u
+#define SHIM_EVENT_REMOVED 2u
+/* Remembers events of an open port until they are taken; ends when the port is closed. */
+int shim_events_watch(uint16_t port);
+unsigned int shim_events_take(uint16_t port);
+
 #endif

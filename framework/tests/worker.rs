@@ -2,7 +2,7 @@
 
 use iogate::Error;
 use iogate::pipeline::{Outlet, Stage};
-use iogate::port::{MbufRing, RxQueue};
+use iogate::port::{MbufRing, Restart, RxQueue};
 use iogate::prelude::*;
 use iogate::testkit::{Complete, FakePort, Frame, eal, in_namespace, mac, pool, sh};
 use iogate::worker::cores;
@@ -472,4 +472,72 @@ fn tap_wakes_a_worker_up() {
         let totals = runtime.stop().unwrap();
         assert!(totals.balanced(), "{totals:?}");
     });
+}
+
+/// Forwards, by an outlet that it can let rest.
+struct Through(Outlet);
+
+impl Stage for Through {
+    fn run(&mut self, batch: &mut Batch, _cx: &mut Context) {
+        self.0.push_all(batch);
+    }
+
+    fn flush(&mut self, _cx: &mut Context) {
+        self.0.flush();
+    }
+
+    fn finish(&mut self) {
+        self.0.finish();
+    }
+
+    fn describe(&self, description: &mut iogate::pipeline::Description) {
+        description.outlets.push(self.0.counters().clone());
+    }
+}
+
+#[test]
+fn a_port_is_restarted_while_workers_have_its_queues_and_others_go_on() {
+    let pool = pool("restart", 4096);
+    let _complete = Complete::new(&pool);
+    let mut ports: Vec<_> = ["sick", "there", "hale", "to"].map(|name| FakePort::with_pool(name, &pool)).into();
+    let mut runtime = runtime();
+    let pollers: Vec<_> = [(0, 1), (2, 3)]
+        .map(|(from, to): (usize, usize)| {
+            let stage = Through(Outlet::new(ports[to].port.tx(0).unwrap()));
+            runtime.worker(core()).unwrap().poll([ports[from].port.rx(0).unwrap()], stage)
+        })
+        .into();
+    runtime.start().unwrap();
+    let crosses = |ports: &mut Vec<FakePort>, from: usize, frame: u32| {
+        ports[from].inject(&number(frame));
+        wait_until("it crosses", || ports[from + 1].received() == [number(frame)]);
+    };
+    crosses(&mut ports, 0, 1);
+    crosses(&mut ports, 2, 2);
+
+    let sick = ports[0].port.clone();
+    let refused = sick.restart(Restart::Plain).unwrap_err().to_string();
+    assert!(refused.contains("cannot restart it while 1 of its queues are polled"), "{refused}");
+    let id = sick.id();
+    pollers[0].call(move |poll| poll.rest(id, true)).unwrap().unwrap();
+    ports[0].inject(&number(3));
+    for round in 0..3 {
+        sick.restart(Restart::Plain).unwrap();
+        crosses(&mut ports, 2, 10 + round);
+    }
+    assert!(ports[1].received().is_empty(), "nobody polls it");
+    pollers[0].call(move |poll| poll.rest(id, false)).unwrap().unwrap();
+    wait_until("what waited comes", || ports[1].received() == [number(3)]);
+    crosses(&mut ports, 0, 4);
+
+    // The same for one that is sent to.
+    let (to, id) = (ports[1].port.clone(), ports[1].port.id());
+    pollers[0].call(|poll| poll.stage_mut().0.rest(true)).unwrap();
+    pollers[0].call(move |poll| poll.rest(id, true)).unwrap().unwrap();
+    to.restart(Restart::Plain).unwrap();
+    ports[0].inject(&number(5));
+    wait_until("it waits in the outlet", || pollers[0].totals().pending == 1);
+    pollers[0].call(|poll| poll.stage_mut().0.rest(false)).unwrap();
+    wait_until("it crosses at last", || ports[1].received() == [number(5)]);
+    assert!(runtime.stop().unwrap().balanced());
 }

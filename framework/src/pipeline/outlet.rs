@@ -123,6 +123,14 @@ impl Outlet {
         &self.counters
     }
 
+    /// Lets the port alone, so that it can be [restarted](Port::restart), or sends again. What comes
+    /// meanwhile is as if the port were full. An outlet through a ring has nothing to let alone.
+    pub fn rest(&mut self, on: bool) {
+        if let Door::Queue(queue, _) = &mut self.door {
+            queue.rest(on);
+        }
+    }
+
     /// Packets that wait because the port did not take them.
     #[inline]
     pub fn waiting(&self) -> usize {

@@ -7,7 +7,7 @@ use super::lookup::{id_by_name, name_by_id};
 use super::losses::{Losses, PacketSockets};
 use super::ring::Pair;
 use super::xdp::{self, Sockets};
-use super::{Port, PortInfo, PortKind, PortSpec};
+use super::{Port, PortInfo, PortKind, PortSpec, Restart};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
@@ -120,6 +120,11 @@ impl Device {
             unsafe { dpdk_sys::rte_eth_dev_close(id) };
         })?;
         known.insert(id);
+        // SAFETY: the port is open; what is called back has no state but a number for each port.
+        let watched = unsafe { dpdk_sys::shim_events_watch(id) };
+        if watched != 0 {
+            tracing::warn!("port {spec}: its events are not seen ({watched})");
+        }
         let packet_sockets = match spec.interface() {
             Some(interface) if spec.kind() == PortKind::AfPacket => PacketSockets::on(interface),
             _ => PacketSockets::default(),
@@ -224,17 +229,52 @@ impl Device {
         self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
+        self.halt(tx_queues);
+        applied.started = false;
+    }
+
+    /// Called when no queue is polled.
+    pub(super) fn restart(&self, how: Restart, tx_queues: u16) -> Result<()> {
+        self.drop_flows();
+        let mut applied = self.applied();
+        let _one_at_a_time = control();
+        self.halt(tx_queues);
+        if how == Restart::Reset {
+            // SAFETY: the port is open and stopped.
+            self.check("cannot reset it", unsafe { dpdk_sys::rte_eth_dev_reset(self.id()) })?;
+            let config = applied.config.take();
+            if let (Some((config, _)), Some(pool)) = (&config, applied.pools.last()) {
+                config::apply(self, config, pool)?;
+            }
+            applied.config = config;
+        }
+        // SAFETY: configured, and stopped.
+        match unsafe { dpdk_sys::rte_eth_dev_start(self.id()) } {
+            0 => Ok(()),
+            code => Err(Error::port(self.spec(), "cannot start it again", code, attach_hint(self.spec()))),
+        }
+    }
+
+    /// Stops the device, under [`control`], when no queue is polled. One that is stopped stays so.
+    fn halt(&self, tx_queues: u16) {
         for queue in 0..tx_queues {
             // Some drivers free what was sent only when the next packets are.
-            // SAFETY: the port is open and nobody else has the queue; no packet is read.
+            // SAFETY: the port is open and nobody uses the queue; no packet is read.
             unsafe { dpdk_sys::shim_tx_burst(self.id(), queue, std::ptr::null_mut(), 0) };
         }
-        // SAFETY: the port is open and no queue is out: each holds a handle.
+        // SAFETY: the port is open and no queue is polled.
         let result = unsafe { dpdk_sys::rte_eth_dev_stop(self.id()) };
         if result != 0 {
             tracing::warn!("port {}: stop {result}", self.spec());
         }
-        applied.started = false;
+    }
+
+    /// Whether the device has asked for [`Restart::Reset`] since this was asked last, and whether it has
+    /// gone.
+    pub fn take_events(&self) -> (bool, bool) {
+        // SAFETY: reads and clears a number.
+        let events = unsafe { dpdk_sys::shim_events_take(self.id()) };
+        (events & dpdk_sys::SHIM_EVENT_RESET != 0, events & dpdk_sys::SHIM_EVENT_REMOVED != 0)
     }
 
     /// The TX offloads that it was configured with.

@@ -61,8 +61,8 @@ pub use state::{Link, PortStats};
 
 use crate::error::{Error, Result};
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Queues a port can have in each direction.
 pub const MAX_QUEUES: u16 = 64;
@@ -81,6 +81,18 @@ struct Inner {
     // Bit n: queue n is out.
     rx_taken: AtomicU64,
     tx_taken: AtomicU64,
+    /// How many of the queues that are out rest. Held while the device is restarted.
+    resting: Mutex<u32>,
+}
+
+/// How [`Port::restart`] goes about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Stops and starts the device.
+    Plain,
+    /// Also takes it back to how it came and configures it, as drivers of virtual functions want it when
+    /// they have seen a reset of the physical one.
+    Reset,
 }
 
 impl Deref for Port {
@@ -94,8 +106,8 @@ impl Deref for Port {
 impl Port {
     /// For a device that was configured with so many queues and has been started.
     fn new(device: Device, rx_queues: u16, tx_queues: u16) -> Self {
-        let (rx_taken, tx_taken) = Default::default();
-        Port { inner: Arc::new(Inner { device, rx_queues, tx_queues, rx_taken, tx_taken }) }
+        let (rx_taken, tx_taken, resting) = Default::default();
+        Port { inner: Arc::new(Inner { device, rx_queues, tx_queues, rx_taken, tx_taken, resting }) }
     }
 
     /// How many RX queues it has.
@@ -153,11 +165,42 @@ impl Port {
         }
     }
 
+    /// Stops the device and starts it as it was, while its queues are out: all of them must
+    /// [rest](RxQueue::rest), and may end that afterwards. Other ports are not touched. What DPDK keeps
+    /// (addresses, promiscuous mode) is as before; groups, VLAN filters and flow rules are to be set anew.
+    ///
+    /// # Errors
+    /// When a queue does not rest; or when a step fails, and the device is stopped then: it can be tried
+    /// again.
+    pub fn restart(&self, how: Restart) -> Result<()> {
+        let resting = self.resting();
+        let out = [&self.inner.rx_taken, &self.inner.tx_taken].map(|taken| taken.load(Ordering::Acquire).count_ones());
+        let awake = (out[0] + out[1]).saturating_sub(*resting);
+        if awake > 0 {
+            let what = format!("cannot restart it while {awake} of its queues are polled");
+            return Err(Error::port_refused(self.spec(), what, "let all of them rest before"));
+        }
+        self.inner.device.restart(how, self.inner.tx_queues)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, u32> {
+        self.inner.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_resting(&self, before: bool, after: bool) {
+        if before != after {
+            let mut resting = self.resting();
+            *resting = if after { *resting + 1 } else { *resting - 1 };
+        }
+    }
+
     fn take(&self, kind: &str, queue: u16, count: u16, taken: &AtomicU64) -> Result<()> {
         if queue >= count {
             let hint = format!("it has {count}: ask for more with queues()");
             return Err(Error::port_refused(self.spec(), format!("there is no {kind} queue {queue}"), hint));
         }
+        // Not in the middle of a restart.
+        let _resting = self.resting();
         if taken.fetch_or(1 << queue, Ordering::AcqRel) & (1 << queue) != 0 {
             let what = format!("{kind} queue {queue} is taken");
             return Err(Error::port_refused(self.spec(), what, "one owner polls a queue"));

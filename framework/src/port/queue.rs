@@ -14,12 +14,13 @@ pub struct RxQueue {
     id: u16,
     queue: u16,
     restores_vlans: bool,
+    resting: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl RxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
-        RxQueue { id: port.id(), port, queue, restores_vlans: false, _not_sync: PhantomData }
+        RxQueue { id: port.id(), port, queue, restores_vlans: false, resting: false, _not_sync: PhantomData }
     }
 
     /// Whether VLAN tags that the device took off are put back, so that packets are what was on the wire.
@@ -32,6 +33,13 @@ impl RxQueue {
     pub fn restore_vlans(mut self, on: bool) -> Self {
         self.restores_vlans = on;
         self
+    }
+
+    /// Lets the device alone, so that it can be [restarted](Port::restart), or polls it again. Nothing is
+    /// received meanwhile. Waits for a restart that is under way.
+    pub fn rest(&mut self, on: bool) {
+        self.port.count_resting(self.resting, on);
+        self.resting = on;
     }
 
     /// The port it belongs to.
@@ -57,6 +65,9 @@ impl RxQueue {
         batch: &mut Batch<M, N>,
         most: usize,
     ) -> usize {
+        if self.resting {
+            return 0;
+        }
         let (port, queue) = (self.id, self.queue);
         let count = batch.fill_raw(most, |slots, free| {
             // SAFETY: the queue is set up and polled here alone; `slots` has room for `free`.
@@ -92,6 +103,9 @@ impl RxQueue {
     }
 
     pub(crate) fn arm(&self, on: bool) {
+        if self.resting {
+            return;
+        }
         // SAFETY: the queue is set up. A driver that needs no arming says so, which is fine.
         unsafe {
             if on {
@@ -119,6 +133,7 @@ fn restore_vlan(packet: &mut Mbuf) {
 
 impl Drop for RxQueue {
     fn drop(&mut self) {
+        self.rest(false);
         self.port.release_rx(self.queue);
     }
 }
@@ -131,13 +146,14 @@ pub struct TxQueue {
     queue: u16,
     by_pointer: bool,
     whole_only: bool,
+    resting: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl TxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
         let (by_pointer, whole_only) = (port.info().passes_buffers, !port.sends_chains());
-        TxQueue { id: port.id(), port, queue, by_pointer, whole_only, _not_sync: PhantomData }
+        TxQueue { id: port.id(), port, queue, by_pointer, whole_only, resting: false, _not_sync: PhantomData }
     }
 
     /// The port it belongs to.
@@ -150,6 +166,13 @@ impl TxQueue {
         self.queue
     }
 
+    /// Lets the device alone, so that it can be [restarted](Port::restart), or sends again. Nothing is taken
+    /// meanwhile. Waits for a restart that is under way.
+    pub fn rest(&mut self, on: bool) {
+        self.port.count_resting(self.resting, on);
+        self.resting = on;
+    }
+
     /// Sends the batch and returns how many packets the device took. The others stay in the batch,
     /// in order.
     ///
@@ -157,6 +180,9 @@ impl TxQueue {
     /// [`Port::sends_chains`].
     #[inline]
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        if self.resting {
+            return 0;
+        }
         let (port, queue) = (self.id, self.queue);
         let sendable = match self.whole_only {
             // The driver would read on behind the first segment.
@@ -183,6 +209,7 @@ impl TxQueue {
 
 impl Drop for TxQueue {
     fn drop(&mut self) {
+        self.rest(false);
         self.port.release_tx(self.queue);
     }
 }

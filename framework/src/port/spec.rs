@@ -92,14 +92,25 @@ impl PortSpec {
         PortSpec { kind: PortKind::Vf, target: format!("{pf}/{index}"), options: String::new() }
     }
 
+    /// Where the PCI function is that it stands for now; nothing for other kinds, and when there is none.
+    pub fn pci(&self, host: &Host) -> Option<PciAddress> {
+        match self.kind {
+            PortKind::Pci => self.target.parse().ok(),
+            PortKind::Vf => {
+                let (pf, index) = vf_of(&self.target)?;
+                host.vf_address(pf, index)
+            }
+            _ => None,
+        }
+    }
+
     /// The device that it stands for now: a virtual function by its address, everything else as it is.
     /// Nothing when there is no such function.
     pub(crate) fn resolve(&self, host: &Host) -> Option<PortSpec> {
         if self.kind != PortKind::Vf {
             return Some(self.clone());
         }
-        let (pf, index) = vf_of(&self.target)?;
-        let address = host.vf_address(pf, index)?;
+        let address = self.pci(host)?;
         Some(PortSpec { kind: PortKind::Pci, target: address.to_string(), options: self.options.clone() })
     }
 

@@ -3,6 +3,7 @@
 use super::address::PciAddress;
 use super::family::Family;
 use super::holder::{Holder, Openers};
+use super::watchdog::PfLink;
 use crate::packet::MacAddr;
 use serde::Serialize;
 use std::fs;
@@ -137,6 +138,17 @@ impl Host {
     /// The address of VF `index` of a PF; nothing when there is none.
     pub fn vf_address(&self, pf: PciAddress, index: u16) -> Option<PciAddress> {
         link_name(&self.function(pf).join(format!("virtfn{index}")))?.parse().ok()
+    }
+
+    /// The link of a VF's PF; nothing where its interface is not in this network namespace.
+    pub fn pf_link(&self, vf: PciAddress) -> Option<PfLink> {
+        let folder = self.function(vf).join("physfn");
+        let interface = folder.join("net").join(interface(&folder)?.name);
+        Some(PfLink {
+            // Cannot be read of an interface that is set down.
+            up: value::<u8>(&interface.join("carrier")) == Some(1),
+            downs: value(&interface.join("carrier_down_count"))?,
+        })
     }
 
     /// Whether the kernel isolates devices from each other, so that one can be given to a process.

@@ -3,7 +3,7 @@
 //! [`Host::pfs`] reads what is there from sysfs: physical functions (PFs), their VFs, drivers, IOMMU
 //! groups, NUMA nodes, and who uses what. [`Plan::new`] says which steps lead from there to what is
 //! wanted, and why it cannot be done; [`apply`] takes the steps through a [`Kernel`], reads back, and
-//! takes everything back when one fails. Nothing here needs EAL.
+//! takes everything back when one fails. A [`Watchdog`] says when a VF in use is dead. Nothing here needs EAL.
 
 mod address;
 mod apply;
@@ -15,6 +15,7 @@ mod kernel;
 mod netlink;
 mod plan;
 mod settings;
+mod watchdog;
 
 pub use address::{ParseAddressError, PciAddress};
 pub use apply::{Applied, ApplyError, apply};
@@ -24,3 +25,4 @@ pub use host::{Host, Interface, Pf, Vf};
 pub use kernel::{Kernel, LocalKernel};
 pub use plan::{Binding, Change, DesiredPf, DesiredVf, Foreign, PfState, Plan, Remark, Step};
 pub use settings::{HwMode, LinkState, PfSetting, PfSettings, VfRate, VfSetting, VfSettings, VfVlan};
+pub use watchdog::{Ailment, PfLink, VfSigns, Watchdog};

@@ -51,6 +51,26 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         (queue, self.cx.remove_source(position))
     }
 
+    /// Lets the queues of a port rest, by DPDK's number of it, so that it can be
+    /// [restarted](crate::port::Port::restart), or polls them again. Outlets to it are the stage's matter.
+    ///
+    /// # Errors
+    /// When the worker waits for interrupts and a queue that is to be polled again has none.
+    pub fn rest(&mut self, port: u16, on: bool) -> Result<()> {
+        let listening = self.listening;
+        let mut outcome = Ok(());
+        for queue in self.queues.iter_mut().filter(|queue| queue.port().id() == port) {
+            if listening && on {
+                queue.ignore();
+            }
+            queue.rest(on);
+            if listening && !on {
+                outcome = outcome.and(queue.listen());
+            }
+        }
+        outcome
+    }
+
     /// Has stages generate and polls every queue once; returns how many packets that brought.
     #[inline]
     fn round(&mut self) -> usize {

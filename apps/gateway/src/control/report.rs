@@ -9,6 +9,7 @@ use iogate::pipeline::{DropCounters, DropReason};
 use iogate::port::Port;
 use iogate::telemetry::cycles_per_second;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
 
 macro_rules! records {
     ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $type:ty,)+ })+) => {$(
@@ -65,6 +66,8 @@ records! {
         rx_no_buffer: u64,
         /// Taken by the driver and not sent.
         tx_errors: u64,
+        /// Times that the watchdog restarted it.
+        restarts: u64,
     }
 
     /// A vNIC or a vHBA.
@@ -267,6 +270,7 @@ fn ports(state: &State) -> Vec<PortRow> {
             rx_errors: stats.rx_errors,
             rx_no_buffer: stats.rx_no_buffer,
             tx_errors: stats.tx_errors,
+            restarts: state.restarts[at].load(Ordering::Relaxed),
         }
     };
     state.ports.iter().enumerate().map(row).collect()

@@ -75,6 +75,11 @@ impl Switch {
         &self.path.heard
     }
 
+    /// Lets the port at a position alone, while it is restarted, or sends to it again.
+    pub fn rest(&mut self, port: usize, on: bool) {
+        self.path.outlets[port].rest(on);
+    }
+
     /// Uses other uplinks from now on; returns the choice before.
     pub fn set_active(&mut self, active: Arc<Active>) -> Arc<Active> {
         std::mem::replace(&mut self.path.active, active)

@@ -4,6 +4,7 @@ mod logins;
 mod ports;
 mod receive;
 mod uplinks;
+mod watchdog;
 
 use logins::Logins;
 pub use receive::Receives;
@@ -23,9 +24,10 @@ use iogate::pipeline::Totals;
 use iogate::port::Port;
 use iogate::worker::{Idle, Poller, Runtime, WorkerStats, cores};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use watchdog::Watch;
 
 /// A worker, as the control side sees it.
 pub struct RunningWorker {
@@ -56,6 +58,8 @@ pub struct State {
     pub ports: Vec<Port>,
     /// What each receives.
     pub receives: Vec<Receives>,
+    /// How often each was restarted.
+    pub restarts: Vec<AtomicU64>,
     /// What the data path looks things up in.
     pub tables: Arc<Tables>,
     /// Its workers.
@@ -91,6 +95,7 @@ pub struct Gateway {
     runtime: Runtime,
     choice: UplinkChoice,
     logins: Logins,
+    watch: Option<Watch>,
     pool: MbufPool,
 }
 
@@ -147,6 +152,7 @@ impl Gateway {
         runtime.start()?;
         let state = State {
             started: Instant::now(),
+            restarts: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
             receives,
             tables,
@@ -157,7 +163,9 @@ impl Gateway {
             logins: Mutex::default(),
             config,
         };
-        Ok(Gateway { state: Arc::new(state), runtime, choice, logins: Logins::default(), pool })
+        let state = Arc::new(state);
+        let watch = Watch::start(&state)?;
+        Ok(Gateway { state, runtime, choice, logins: Logins::default(), watch, pool })
     }
 
     /// What the control side reads.
@@ -228,6 +236,7 @@ impl Gateway {
     /// Stops polling, drains and closes. Returns where the packets went and how many buffers are
     /// missing, which is none unless something is wrong.
     pub fn stop(mut self) -> Result<(Totals, u32)> {
+        drop(self.watch.take());
         let totals = self.runtime.stop()?;
         let mut state = self.state;
         // A client may be reading at this moment.

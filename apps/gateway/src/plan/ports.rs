@@ -25,17 +25,23 @@ pub(super) fn name(config: &Config, port: PortRef) -> &str {
     }
 }
 
+/// A port in messages: `uplink "net-a"`.
+pub(super) fn describe(config: &Config, port: PortRef) -> String {
+    let what = match port {
+        PortRef::Link(_) => "link",
+        PortRef::Uplink(_) => "uplink",
+    };
+    format!("{what} \"{}\"", name(config, port))
+}
+
 /// Ethernet's header and one VLAN tag: what a frame is longer than the MTU of a port.
 const ETHERNET_AND_TAG: u16 = 18;
 
 /// Opens all ports, and tells each what to receive.
 pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(Port, Receives)>> {
     let mut ports = Vec::new();
-    for (role, name, spec, queues) in config.ports() {
-        let what = match role {
-            PortRef::Link(_) => "link",
-            PortRef::Uplink(_) => "uplink",
-        };
+    for (role, _, spec, queues) in config.ports() {
+        let name = describe(config, role);
         let polled_by = |worker: &&crate::config::model::Worker| worker.queues.iter().any(|queue| queue.port == role);
         let interrupts = config.workers.iter().filter(polled_by).any(|worker| worker.idle == Idle::Interrupt);
         let mtu = config.gateway.mtu.saturating_sub(ETHERNET_AND_TAG);
@@ -50,18 +56,16 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
         if !spec.is_software() {
             builder = builder.mtu(mtu);
         }
-        let port = builder.start().with_context(|| format!("{what} \"{name}\""))?;
+        let port = builder.start().with_context(|| name.clone())?;
         if let Some(interface) = spec.interface() {
             let raised = raise_mtu(&port, interface, mtu);
-            let raised = raised.with_context(|| format!("{what} \"{name}\": mtu of [gateway] is larger than its"))?;
+            let raised = raised.with_context(|| format!("{name}: mtu of [gateway] is larger than its"))?;
             if let Some(before) = raised {
-                tracing::info!(
-                    "{what} \"{name}\": the MTU of interface {interface} was {before}, is {mtu} now and remains so"
-                );
+                tracing::info!("{name}: the MTU of interface {interface} was {before}, is {mtu} now and remains so");
             }
         }
         let receives = match is_vf(spec) {
-            true => Wanted::of(config, role).tell(&*port, &format!("{what} \"{name}\"")),
+            true => Wanted::of(config, role).tell(&*port, &name),
             false => Receives::Everything,
         };
         ports.push((port, receives));
@@ -70,12 +74,9 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
 }
 
 /// Whether a port is a virtual function of a card.
-fn is_vf(spec: &PortSpec) -> bool {
-    match spec.kind() {
-        PortKind::Vf => true,
-        PortKind::Pci => spec.target().parse().is_ok_and(|address| Host::local().is_vf(address)),
-        _ => false,
-    }
+pub(super) fn is_vf(spec: &PortSpec) -> bool {
+    let host = Host::local();
+    spec.pci(&host).is_some_and(|address| host.is_vf(address))
 }
 
 /// A queue from which frames come as they were on the wire.

@@ -154,6 +154,17 @@ pub struct Gateway {
     pub memory_mb: Option<u32>,
     /// Whether huge pages are used.
     pub huge_pages: HugePages,
+    /// Whether ports on virtual functions that have died are restarted.
+    pub watchdog: Option<Watchdog>,
+}
+
+/// How ports on virtual functions are watched: `[gateway.watchdog]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// How often they are looked at.
+    pub interval: Duration,
+    /// How long a bad sign must last to be taken for more, and the shortest time between two restarts.
+    pub patience: Duration,
 }
 
 /// Packet buffers: `mbuf` of `[gateway]`.

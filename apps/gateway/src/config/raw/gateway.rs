@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{GIVE_NAME, Ref, int, texts};
-use crate::config::model::{Gateway, HugePages, Idle, MbufConfig};
+use super::{GIVE_NAME, Ref, flag, int, texts};
+use crate::config::model::{Gateway, HugePages, Idle, MbufConfig, Watchdog};
 use crate::config::read::{At, Head, Table, Value};
 
 /// Headroom that DPDK keeps free at the front of every buffer.
@@ -69,10 +69,11 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
     let huge_pages =
         t.get("huge_pages").and_then(|v| v.choice(&[("auto", HugePages::Auto), ("never", HugePages::Never)]));
     let huge_pages = huge_pages.map_or(HugePages::Auto, |h| h.value);
+    let watchdog = watchdog(&t);
     t.finish();
     let name = name?.value;
     let socket = socket.unwrap_or_else(|| format!("/run/iogate/{name}.sock").into());
-    Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages })
+    Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages, watchdog })
 }
 
 /// The most bytes that the address of a socket holds.
@@ -80,6 +81,18 @@ pub(super) const LONGEST_SOCKET_PATH: usize = 107;
 
 pub(super) fn is_socket_path(text: &str) -> bool {
     text.starts_with('/') && text.len() <= LONGEST_SOCKET_PATH && !text.contains('\0')
+}
+
+/// `[gateway.watchdog]`
+fn watchdog(gateway: &Table<'_>) -> Option<Watchdog> {
+    let (mut on, mut interval, mut patience) = (true, 100, 1000);
+    if let Some(t) = gateway.get("watchdog").and_then(|v| v.table()) {
+        on = flag(&t, "enabled", on);
+        interval = int(&t, "interval_ms", 10..=10_000, interval);
+        patience = int(&t, "patience_ms", 100..=60_000, patience);
+        t.finish();
+    }
+    on.then(|| Watchdog { interval: Duration::from_millis(interval), patience: Duration::from_millis(patience) })
 }
 
 fn socket(v: &Value<'_>) -> Option<PathBuf> {

@@ -1,0 +1,126 @@
+//! Restarts ports on virtual functions that have died, while all others go on.
+
+use super::receive::Wanted;
+use super::{State, ports};
+use crate::config::model::PortRef;
+use anyhow::Result;
+use iogate::pipeline::DropReason;
+use iogate::port::Restart;
+use iogate::sriov::{Ailment, Host, VfSigns, Watchdog};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// The thread that watches.
+pub(super) struct Watch {
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins to watch; does not where no port is on a virtual function, or nobody wants it.
+    ///
+    /// # Errors
+    /// When the system makes no thread.
+    pub(super) fn start(state: &Arc<State>) -> Result<Option<Watch>> {
+        let roles = state.config.ports().map(|(role, ..)| role).enumerate();
+        let watched: Vec<_> = roles.filter(|(at, _)| ports::is_vf(state.ports[*at].spec())).collect();
+        let Some(model) = state.config.gateway.watchdog.filter(|_| !watched.is_empty()) else { return Ok(None) };
+        let end = Arc::new(AtomicBool::new(false));
+        let (state, ended) = (state.clone(), end.clone());
+        let mut patients: Vec<_> = watched
+            .into_iter()
+            .map(|(at, role)| Patient { at, role, dog: Watchdog::new(model.patience), failed: false, gone: false })
+            .collect();
+        let watch = move || {
+            while !ended.load(Ordering::Relaxed) {
+                patients.iter_mut().for_each(|patient| patient.look(&state));
+                std::thread::sleep(model.interval);
+            }
+        };
+        let thread = std::thread::Builder::new().name("iogate-watchdog".into()).spawn(watch)?;
+        Ok(Some(Watch { end, thread: Some(thread) }))
+    }
+}
+
+impl Drop for Watch {
+    /// Ends it; to be done before the workers end, which it talks to.
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the watchdog panicked");
+        }
+    }
+}
+
+/// A port that is watched.
+struct Patient {
+    /// Position among all ports.
+    at: usize,
+    role: PortRef,
+    dog: Watchdog,
+    /// The last restart did not go well.
+    failed: bool,
+    gone: bool,
+}
+
+impl Patient {
+    fn look(&mut self, state: &State) {
+        if self.gone {
+            return;
+        }
+        let port = &state.ports[self.at];
+        let (reset_asked, gone) = port.take_events();
+        let name = ports::describe(&state.config, self.role);
+        if gone {
+            tracing::error!("{name}: its device is gone; make it again, and restart the gateway");
+            self.gone = true;
+            return;
+        }
+        let host = Host::local();
+        let outlets = || state.workers.iter().filter_map(|worker| worker.poller.outlets().get(self.at).cloned());
+        let signs = VfSigns {
+            link: port.link().is_ok_and(|link| link.up),
+            pf: port.spec().pci(&host).and_then(|vf| host.pf_link(vf)),
+            sent: outlets().map(|outlet| outlet.sent()).sum(),
+            refused: outlets().map(|outlet| outlet.drops().packets(DropReason::TX_FULL)).sum(),
+            reset_asked,
+        };
+        let Some(ailment) = self.dog.look(Instant::now(), signs) else { return };
+        let how = if ailment == Ailment::ResetAsked || self.failed { Restart::Reset } else { Restart::Plain };
+        let begun = Instant::now();
+        let outcome = restart(state, self.at, self.role, how);
+        self.failed = outcome.is_err();
+        self.dog.restarted(Instant::now(), outcome.is_ok());
+        match outcome {
+            Ok(()) => {
+                state.restarts[self.at].fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("{name}: restarted in {} ms, since {ailment}", begun.elapsed().as_millis());
+            }
+            Err(error) => tracing::error!("{name}: {ailment}, and it cannot be restarted: {error:#}"),
+        }
+    }
+}
+
+/// Restarts a port: no worker touches it meanwhile, and none of them waits for it. When that fails, they go
+/// on without it.
+fn restart(state: &State, at: usize, role: PortRef, how: Restart) -> Result<()> {
+    let port = &state.ports[at];
+    rest(state, at, true)?;
+    port.restart(how)?;
+    Wanted::of(&state.config, role).tell(&**port, &ports::describe(&state.config, role));
+    rest(state, at, false)
+}
+
+/// Has every worker let a port alone, or use it again.
+fn rest(state: &State, at: usize, on: bool) -> Result<()> {
+    let id = state.ports[at].id();
+    for worker in &state.workers {
+        worker.poller.call(move |poll| {
+            poll.stage_mut().rest(at, on);
+            poll.rest(id, on)
+        })??;
+    }
+    Ok(())
+}
