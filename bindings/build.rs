@@ -73,9 +73,11 @@ fn main() {
     let cflags = cflags();
     bind(&out, &cflags);
     compile_shim(&cflags);
-    // rte_eth_from_rings() is the one function of a driver library that is called directly; drivers
+    // rte_eth_from_rings() is a function of a driver library that is called directly; drivers
     // are not in pkg-config's list because EAL loads them from its plugin directory.
     println!("cargo::rustc-link-lib=rte_net_ring");
+    // And rte_eth_vhost_get_vid_from_port_id(), which tells the guest of a port.
+    println!("cargo::rustc-link-lib=rte_net_vhost");
     println!("cargo::metadata=version={}", dpdk.version);
 }
 

@@ -42,6 +42,8 @@ const uint64_t SHIM_TX_OFFLOAD_MULTI_SEGS = RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 const uint64_t SHIM_TX_OFFLOAD_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 const uint64_t SHIM_RX_OFFLOAD_RSS_HASH = RTE_ETH_RX_OFFLOAD_RSS_HASH;
 const uint64_t SHIM_RX_OFFLOAD_VLAN_FILTER = RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
+const uint64_t SHIM_RX_OFFLOAD_CHECKSUMS = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+const uint64_t SHIM_TX_OFFLOAD_CHECKSUMS = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 
 int shim_errno(void)
 {
@@ -212,6 +214,36 @@ int shim_link_get(uint16_t port, struct shim_link *link)
 	link->full_duplex = now.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
 	link->autoneg = now.link_autoneg == RTE_ETH_LINK_AUTONEG;
 	return 0;
+}
+
+uint64_t shim_vhost_features(uint16_t port)
+{
+	uint64_t features = 0;
+	int guest = rte_eth_vhost_get_vid_from_port_id(port);
+
+	if (guest < 0 || rte_vhost_get_negotiated_features(guest, &features) != 0)
+		return 0;
+	return features;
+}
+
+/* Called by vhost's thread when a guest has come, and before it goes. */
+static int vhost_changed(uint16_t port, enum rte_eth_event_type event, void *features, void *unused)
+{
+	(void)event;
+	(void)unused;
+	__atomic_store_n((uint64_t *)features, shim_vhost_features(port), __ATOMIC_RELAXED);
+	return 0;
+}
+
+int shim_vhost_watch(uint16_t port, uint64_t *features)
+{
+	return rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, vhost_changed, features);
+}
+
+void shim_vhost_ignore(uint16_t port, uint64_t *features)
+{
+	while (rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, vhost_changed, features) == -EAGAIN)
+		rte_pause();
 }
 
 void shim_device_get(const struct rte_device *device, struct shim_device *about)

@@ -14,6 +14,7 @@
 #include <rte_epoll.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
+#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_hash.h>
@@ -39,6 +40,8 @@ extern const uint64_t SHIM_TX_OFFLOAD_MULTI_SEGS;
 extern const uint64_t SHIM_TX_OFFLOAD_MBUF_FAST_FREE;
 extern const uint64_t SHIM_RX_OFFLOAD_RSS_HASH;
 extern const uint64_t SHIM_RX_OFFLOAD_VLAN_FILTER;
+extern const uint64_t SHIM_RX_OFFLOAD_CHECKSUMS;
+extern const uint64_t SHIM_TX_OFFLOAD_CHECKSUMS;
 
 struct shim_link {
 	uint32_t speed_mbps; /* UINT32_MAX: unknown */
@@ -210,6 +213,11 @@ void *shim_xdp_umem(const struct rte_mempool *pool);
 unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 
+/* VIRTIO_NET_F_*, as agreed with the guest of a vhost port; 0 when there is none. */
+uint64_t shim_vhost_features(uint16_t port);
+/* Keeps *features, which must stay until shim_vhost_ignore, as shim_vhost_features would say. */
+int shim_vhost_watch(uint16_t port, uint64_t *features);
+void shim_vhost_ignore(uint16_t port, uint64_t *features);
 int shim_link_get(uint16_t port, struct shim_link *link);
 void shim_device_get(const struct rte_device *device, struct shim_device *about);
 int shim_rx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about);

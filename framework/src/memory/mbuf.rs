@@ -194,6 +194,15 @@ impl Mbuf {
         (!raw.is_null()).then(|| unsafe { Mbuf::from_raw(raw) })
     }
 
+    /// An empty packet from the pool that this one's first buffer came from; nothing when that has run dry.
+    pub(crate) fn alloc_like(&self) -> Option<Mbuf> {
+        let mut mbuf = std::ptr::null_mut();
+        // SAFETY: the pool lives as long as a buffer of it is out; room for one pointer is given, and one is asked for.
+        let result = unsafe { dpdk_sys::shim_alloc_bulk(self.head().pool, &mut mbuf, 1) };
+        // SAFETY: a fresh mbuf with one owner.
+        (result == 0).then(|| unsafe { Mbuf::from_raw(mbuf) })
+    }
+
     /// DPDK's number of the port that received it.
     pub fn port(&self) -> u16 {
         self.head().port
@@ -242,9 +251,7 @@ impl Mbuf {
             return false;
         }
         let Ok(Some(tag)) = vlan::remove(self.data_mut()) else { return false };
-        let head = self.head_mut();
-        head.ol_flags |= VLAN | VLAN_STRIPPED;
-        head.vlan_tci = tag.tci.0;
+        self.note_tags(tag.tci.0, None);
         self.trim_front(TAG_LEN)
     }
 
@@ -292,6 +299,12 @@ impl SharedMbuf {
     /// Buffers in the chain, 1 for most packets.
     pub fn segments(&self) -> usize {
         self.0.segments()
+    }
+
+    /// Whether its sender left work to the card: see [`Mbuf::is_unfinished`].
+    #[inline]
+    pub fn is_unfinished(&self) -> bool {
+        self.0.is_unfinished()
     }
 
     /// A deep copy with one owner; nothing when the pool has run dry.

@@ -23,8 +23,10 @@
 mod batch;
 mod mbuf;
 mod notes;
+mod offload;
 mod pool;
 
 pub use batch::{BURST, Batch};
 pub use mbuf::{Mbuf, SharedMbuf};
+pub(crate) use offload::HeaderLengths;
 pub use pool::{MbufPool, PoolBuilder};

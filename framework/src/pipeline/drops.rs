@@ -24,7 +24,11 @@ impl DropReason {
     /// Is in several buffers, which the port cannot send, and fits no single one.
     pub const CHAINED: DropReason = DropReason(4);
 
-    const NAMES: [&'static str; 5] = ["unrouted", "tx-full", "no-buffer", "stopped", "chained"];
+    /// Its sender left work to the card that cannot be done: a checksum of what is neither TCP nor UDP, a
+    /// datagram or a fragment to be cut, or into too many segments.
+    pub const UNFINISHED: DropReason = DropReason(5);
+
+    const NAMES: [&'static str; 6] = ["unrouted", "tx-full", "no-buffer", "stopped", "chained", "unfinished"];
 
     /// The application's reason number `number`, below 56.
     ///

@@ -1,5 +1,6 @@
 //! The way out to a port.
 
+use super::finish::{Does, finish};
 use super::{DropCounters, DropReason};
 use crate::memory::{Batch, Mbuf, SharedMbuf};
 use crate::port::{MbufRing, Port, TxQueue};
@@ -14,6 +15,7 @@ pub struct OutletCounters {
     port: String,
     sent: Counter,
     relayed: Counter,
+    cut: Counter,
     pending: Counter,
     drops: DropCounters,
 }
@@ -32,6 +34,11 @@ impl OutletCounters {
     /// Packets taken over from other workers, to be sent for them.
     pub fn relayed(&self) -> u64 {
         self.relayed.get()
+    }
+
+    /// Packets made in cutting others into segments, beyond the first of each.
+    pub fn cut(&self) -> u64 {
+        self.cut.get()
     }
 
     /// Packets waiting, as of the last flush.
@@ -59,6 +66,11 @@ pub struct Outlet {
     door: Door,
     pending: Batch,
     whole_only: bool,
+    /// Whether unfinished packets may come.
+    finishes: bool,
+    /// Whether the port finishes checksums.
+    checksums: bool,
+    port: Port,
     counters: Arc<OutletCounters>,
 }
 
@@ -104,10 +116,28 @@ impl Outlet {
             port: port.spec().to_string(),
             sent: Counter::default(),
             relayed: Counter::default(),
+            cut: Counter::default(),
             pending: Counter::default(),
             drops: DropCounters::default(),
         };
-        Outlet { door, pending: Batch::new(), whole_only: !port.sends_chains(), counters: Arc::new(counters) }
+        Outlet {
+            door,
+            pending: Batch::new(),
+            whole_only: !port.sends_chains(),
+            finishes: false,
+            checksums: port.finishes_checksums(),
+            port: port.clone(),
+            counters: Arc::new(counters),
+        }
+    }
+
+    /// Whether to finish what senders left to a card: see [`Mbuf::is_unfinished`]. The port is asked to, where it can;
+    /// else checksums are computed and packets cut here. Needed where packets come from a port with
+    /// [`PortBuilder::offloads`](crate::port::PortBuilder::offloads), else off, and without cost.
+    #[must_use]
+    pub fn finishing(mut self, on: bool) -> Self {
+        self.finishes = on;
+        self
     }
 
     /// The port it leads to.
@@ -140,6 +170,9 @@ impl Outlet {
     /// Sends a packet, with the next burst.
     #[inline]
     pub fn push(&mut self, mut packet: Mbuf) {
+        if self.finishes && packet.is_unfinished() {
+            return self.push_unfinished(packet);
+        }
         if self.whole_only && !packet.linearize() {
             return self.counters.drops.add(DropReason::CHAINED, packet.len());
         }
@@ -151,12 +184,29 @@ impl Outlet {
         }
     }
 
+    #[cold]
+    fn push_unfinished(&mut self, packet: Mbuf) {
+        let bytes = packet.len();
+        let does = Does { checksums: self.checksums, cutting: self.checksums && self.port.takes_uncut() };
+        let (sent, reason) = match finish(packet, does, |packet| self.push(packet)) {
+            Ok(sent) => (sent as u64, None),
+            Err((reason, sent)) => (sent as u64, Some(reason)),
+        };
+        // With the rest of a packet that was cut in part only, one more is gone than was sent.
+        let gone = sent + u64::from(reason.is_some());
+        self.counters.cut.add(gone - 1);
+        if let Some(reason) = reason {
+            self.counters.drops.add(reason, bytes);
+        }
+    }
+
     /// Sends a packet that others send too. What the port cannot share is copied.
     #[inline]
     pub fn push_shared(&mut self, packet: SharedMbuf) {
         let bytes = packet.len();
         let packet = match &self.door {
-            // To make it whole would change it under the others.
+            // To make it whole, or to finish it, would change it under the others.
+            _ if self.finishes && packet.is_unfinished() => packet.copy(),
             _ if self.whole_only && packet.segments() > 1 => packet.copy(),
             Door::Queue(queue, _) => queue.own(packet),
             Door::Ring(_, true) => packet.copy(),
@@ -171,7 +221,7 @@ impl Outlet {
     /// Sends a whole batch, in order behind what waits. The batch is empty afterwards.
     #[inline]
     pub fn push_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.finishes {
             let sent = match &mut self.door {
                 Door::Queue(queue, _) => queue.send(batch),
                 Door::Ring(ring, _) => ring.send(batch),

@@ -1,7 +1,7 @@
 //! From a spec to a started port.
 
 use super::ring::Pair;
-use super::{Device, MAX_QUEUES, Port, PortConfig, PortSpec};
+use super::{Device, MAX_QUEUES, Port, PortConfig, PortKind, PortSpec};
 use crate::eal::Eal;
 use crate::error::{Error, Result};
 use crate::memory::MbufPool;
@@ -18,6 +18,7 @@ pub struct PortBuilder {
     config: PortConfig,
     promiscuous: bool,
     vlan_filter: bool,
+    offloads: bool,
 }
 
 impl PortBuilder {
@@ -30,6 +31,7 @@ impl PortBuilder {
             config: PortConfig::default(),
             promiscuous: true,
             vlan_filter: false,
+            offloads: false,
         }
     }
 
@@ -87,6 +89,15 @@ impl PortBuilder {
         self
     }
 
+    /// Of a vhost port: takes packets as the guest gives them, with checksums to be finished and, where the spec says
+    /// `tso=1`, to be cut into segments ([`Mbuf::is_unfinished`](crate::memory::Mbuf::is_unfinished)), instead of having
+    /// the driver compute checksums. Every way out for such packets must be
+    /// [`finishing`](crate::pipeline::Outlet::finishing). Default false; other ports give no such packets.
+    pub fn offloads(mut self, on: bool) -> Self {
+        self.offloads = on;
+        self
+    }
+
     /// Arms RX interrupts, for a worker that sleeps in
     /// [`Idle::Interrupt`](crate::worker::Idle::Interrupt). Default false.
     pub fn interrupts(mut self, on: bool) -> Self {
@@ -127,6 +138,12 @@ impl PortBuilder {
         let device = self.attach()?;
         if self.vlan_filter {
             self.config.rx_offloads |= device.info().rx_offloads & vlan_filter();
+        }
+        if self.offloads && self.spec.kind() == PortKind::Vhost {
+            // SAFETY: constants of the shim.
+            let (rx, tx) = unsafe { (dpdk_sys::SHIM_RX_OFFLOAD_CHECKSUMS, dpdk_sys::SHIM_TX_OFFLOAD_CHECKSUMS) };
+            self.config.rx_offloads |= device.info().rx_offloads & rx;
+            self.config.tx_offloads |= device.info().tx_offloads & tx;
         }
         let port = device.start(&self.config, pool)?;
         if self.promiscuous {

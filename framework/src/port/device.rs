@@ -2,6 +2,7 @@
 
 use super::config::{self, PortConfig};
 use super::flow::Rules;
+use super::guest::GuestFeatures;
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
 use super::losses::{Losses, PacketSockets};
@@ -36,6 +37,8 @@ struct Inner {
     packet_sockets: PacketSockets,
     /// What the kernel had lost when the counters were last reset.
     forgiven: Mutex<Losses>,
+    /// Of a vhost device: what was agreed with its guest.
+    guest: GuestFeatures,
     // Dropped after the device was closed, in this order.
     _rings: Option<Arc<Pair>>,
     _claim: Option<xdp::Claim>,
@@ -138,11 +141,16 @@ impl Device {
             rules: Mutex::default(),
             packet_sockets,
             forgiven: Mutex::default(),
+            guest: GuestFeatures::default(),
             _rings: rings,
             _claim: claim,
             _eal: eal.clone(),
         };
-        Ok(Device { attached: Arc::new(inner) })
+        let device = Device { attached: Arc::new(inner) };
+        if device.spec().kind() == PortKind::Vhost {
+            device.attached.guest.watch(id);
+        }
+        Ok(device)
     }
 
     /// DPDK's number of the port.
@@ -208,6 +216,10 @@ impl Device {
             return Err(Error::port(self.spec(), "cannot start it", result, attach_hint(self.spec())));
         }
         applied.started = true;
+        if self.spec().kind() == PortKind::Vhost {
+            // A guest may have come before there were queues for it.
+            self.attached.guest.read(self.id());
+        }
         Ok(Port::new(self.clone(), config.rx_queues, tx_queues))
     }
 
@@ -292,6 +304,19 @@ impl Device {
         self.applied().config.as_ref().map_or((0, 0), |(config, tx_queues)| (config.rx_queues, *tx_queues))
     }
 
+    /// Whether it finishes the checksums of packets that are sent as somebody's card was to, or hands them over to a
+    /// guest that does not need them.
+    pub fn finishes_checksums(&self) -> bool {
+        // SAFETY: a constant of the shim.
+        self.spec().kind() == PortKind::Vhost
+            && self.tx_offloads() & unsafe { dpdk_sys::SHIM_TX_OFFLOAD_CHECKSUMS } != 0
+    }
+
+    /// Whether its guest takes TCP packets that were to be cut into segments as they are.
+    pub fn takes_uncut(&self) -> bool {
+        self.attached.guest.takes_uncut()
+    }
+
     /// Keeps a pool that a queue was given until the device is closed.
     pub(super) fn keep_pool(&self, pool: &MbufPool) {
         let mut applied = self.applied();
@@ -334,6 +359,9 @@ impl Drop for Inner {
         let mut known = control();
         known.remove(&self.id);
         let name = name_by_id(self.id);
+        if self.spec.kind() == PortKind::Vhost {
+            self.guest.ignore(self.id);
+        }
         let applied = self.applied.get_mut().unwrap_or_else(PoisonError::into_inner);
         let kept: Vec<_> = applied.xdp_sockets.drain(..).map(|(pool, sockets)| (pool, sockets.keep())).collect();
         // SAFETY: the port is open and stopped, no handle is left, and it is not used again. Its

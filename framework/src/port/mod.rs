@@ -35,6 +35,7 @@ mod builder;
 mod config;
 mod device;
 mod flow;
+mod guest;
 mod hash;
 mod info;
 mod lookup;

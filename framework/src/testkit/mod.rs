@@ -27,6 +27,7 @@ mod frame;
 mod kernel;
 mod log;
 mod namespace;
+mod offload;
 mod sriov;
 mod storage;
 
@@ -36,6 +37,7 @@ pub use frame::{Frame, mac};
 pub use kernel::FakeKernel;
 pub use log::warnings;
 pub use namespace::{in_namespace, sh, skip};
+pub use offload::ask_card;
 pub use sriov::{Card, FakeHost};
 
 use crate::eal::{Eal, HugePages};

@@ -271,6 +271,7 @@ impl Known {
         }
         for outlet in &lock(&self.description).outlets {
             totals.relayed += outlet.relayed();
+            totals.generated += outlet.cut();
             totals.sent += outlet.sent();
             totals.dropped += outlet.drops().total();
             totals.pending += outlet.pending();

@@ -22,6 +22,7 @@ macro_rules! reasons {
                 DropReason::TX_FULL => "The port that it was for took no more.",
                 DropReason::NO_BUFFER => "The pool had no buffer for a copy.",
                 DropReason::CHAINED => "It was in several buffers, which the port cannot send.",
+                DropReason::UNFINISHED => "The guest left work to its card that cannot be done for this packet.",
                 DropReason::STOPPED => "The gateway stopped before it could be sent.",
                 _ => "It came out of the end of the pipeline.",
             }

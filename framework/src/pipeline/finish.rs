@@ -1,0 +1,233 @@
+//! Doing for a packet what its sender left to a card: see [`Mbuf::is_unfinished`].
+
+use super::DropReason;
+use crate::memory::{HeaderLengths, Mbuf};
+use crate::packet::{EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, Vlan};
+
+/// What a port does for packets by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Does {
+    pub(super) checksums: bool,
+    pub(super) cutting: bool,
+}
+
+/// The most segments that one packet is cut into: 64 KiB in the 536 bytes that every host takes (RFC 9293, section
+/// 3.7.1) are 123. A guest that asks for many more wants to make work.
+const MOST_SEGMENTS: usize = 256;
+
+/// Bytes of the longest frame that a packet becomes: its own length, unless it is to be cut.
+pub fn longest_frame(packet: &Mbuf) -> usize {
+    match packet.segment_size() {
+        None => packet.len(),
+        Some(size) => match lengths(packet.data()) {
+            Some(HeaderLengths { l2, l3, l4, .. }) => packet.len().min(l2 + l3 + l4 + usize::from(size)),
+            None => packet.len(),
+        },
+    }
+}
+
+/// Makes of an unfinished packet one that the port can send, or several, and hands them to `send`. Returns how many.
+///
+/// # Errors
+/// The reason why that cannot be; some of the segments may have been sent then, which is `Err(reason, sent)`.
+pub(super) fn finish(mut packet: Mbuf, does: Does, mut send: impl FnMut(Mbuf)) -> Result<usize, (DropReason, usize)> {
+    let Some(lengths) = lengths(packet.data()) else { return Err((DropReason::UNFINISHED, 0)) };
+    let cut = packet.segment_size();
+    let asks = if cut.is_some() { does.cutting && !lengths.udp } else { does.checksums };
+    if asks && packet.ask_card(lengths) {
+        send(packet);
+        return Ok(1);
+    }
+    if let Some(size) = cut {
+        return segments(&packet, lengths, usize::from(size), send);
+    }
+    if !packet.linearize() {
+        return Err((DropReason::CHAINED, 0));
+    }
+    fill_checksum(packet.data_mut(), lengths).ok_or((DropReason::UNFINISHED, 0))?;
+    packet.set_finished();
+    send(packet);
+    Ok(1)
+}
+
+/// The headers of a whole TCP or UDP packet; nothing for fragments and all else.
+pub(crate) fn lengths(frame: &[u8]) -> Option<HeaderLengths> {
+    let (ethernet, mut rest) = Ethernet::parse(frame).ok()?;
+    let (mut kind, mut l2) = (ethernet.ether_type(), size_of::<Ethernet>());
+    if kind == EtherType::VLAN {
+        let (vlan, behind) = Vlan::parse(rest).ok()?;
+        (kind, rest) = (vlan.ether_type(), behind);
+        l2 += size_of::<Vlan>();
+    }
+    let (l3, protocol, rest) = match kind {
+        EtherType::IPV4 => {
+            let (ip, behind) = Ipv4::parse_front(rest).ok()?;
+            if ip.is_fragment() {
+                return None;
+            }
+            (ip.header_len(), ip.protocol(), behind)
+        }
+        EtherType::IPV6 => {
+            let (ip, behind) = Ipv6::parse_front(rest).ok()?;
+            let upper = ip.upper_layer(behind).ok()?;
+            if upper.fragment.is_some() {
+                return None;
+            }
+            (size_of::<Ipv6>() + upper.offset, upper.protocol, behind.get(upper.offset..)?)
+        }
+        _ => return None,
+    };
+    let l4 = match protocol {
+        IpProtocol::TCP => Tcp::parse_front(rest).ok()?.0.header_len(),
+        IpProtocol::UDP => {
+            Udp::parse_front(rest).ok()?;
+            size_of::<Udp>()
+        }
+        _ => return None,
+    };
+    Some(HeaderLengths { l2, l3, l4, ipv6: kind == EtherType::IPV6, udp: protocol == IpProtocol::UDP })
+}
+
+/// Writes the checksum of the transport. The IP header tells where the packet ends: padding may follow.
+fn fill_checksum(frame: &mut [u8], lengths: HeaderLengths) -> Option<()> {
+    let HeaderLengths { l2, l3, udp, .. } = lengths;
+    let pseudo = pseudo(frame.get(l2..)?, lengths)?;
+    let end = l2 + ip_len(frame.get(l2..)?, lengths)?;
+    let transport = frame.get_mut(l2 + l3..end)?;
+    match udp {
+        true => pseudo.fill_udp(transport).ok(),
+        false => pseudo.fill_tcp(transport).ok(),
+    }
+}
+
+fn pseudo(ip: &[u8], lengths: HeaderLengths) -> Option<PseudoHeader> {
+    match lengths.ipv6 {
+        false => Ipv4::parse_front(ip).ok().map(|(ip, _)| PseudoHeader::of_ipv4(ip)),
+        true => {
+            let protocol = if lengths.udp { IpProtocol::UDP } else { IpProtocol::TCP };
+            Ipv6::parse_front(ip).ok().map(|(ip, _)| PseudoHeader::v6(ip.src(), ip.dst(), protocol))
+        }
+    }
+}
+
+/// Length of the IP packet by its header.
+fn ip_len(ip: &[u8], lengths: HeaderLengths) -> Option<usize> {
+    match lengths.ipv6 {
+        false => Ipv4::parse_front(ip).ok().map(|(ip, _)| usize::from(ip.total_len())),
+        true => Ipv6::parse_front(ip).ok().map(|(ip, _)| size_of::<Ipv6>() + usize::from(ip.payload_len())),
+    }
+}
+
+/// Cuts a TCP packet, each segment in a buffer of its own.
+fn segments(
+    packet: &Mbuf,
+    lengths: HeaderLengths,
+    size: usize,
+    mut send: impl FnMut(Mbuf),
+) -> Result<usize, (DropReason, usize)> {
+    const UNFINISHED: (DropReason, usize) = (DropReason::UNFINISHED, 0);
+    let HeaderLengths { l2, l3, l4, udp, .. } = lengths;
+    let front = l2 + l3 + l4;
+    let headers = packet.data().get(..front).ok_or(UNFINISHED)?;
+    let ip_len = ip_len(&headers[l2..], lengths).ok_or(UNFINISHED)?;
+    let payload = (l2 + ip_len).min(packet.len()).saturating_sub(front);
+    if udp || size == 0 || payload == 0 || payload.div_ceil(size) > MOST_SEGMENTS {
+        return Err(UNFINISHED);
+    }
+    let mut source = Source { here: &[], more: packet.segment_data() };
+    source.skip(front);
+    let mut sent = 0;
+    for at in (0..payload).step_by(size) {
+        let len = size.min(payload - at);
+        let Some(mut segment) = packet.alloc_like() else { return Err((DropReason::NO_BUFFER, sent)) };
+        let Some(room) = segment.append(front + len) else { return Err((DropReason::CHAINED, sent)) };
+        let (head, data) = room.split_at_mut(front);
+        head.copy_from_slice(headers);
+        source.fill(data);
+        let place = Place { offset: at as u32, number: sent as u16, last: at + len == payload };
+        if adjust(segment.data_mut(), lengths, place).is_none() {
+            return Err((DropReason::UNFINISHED, sent));
+        }
+        send(segment);
+        sent += 1;
+    }
+    Ok(sent)
+}
+
+/// Where a segment stands among those of its packet.
+struct Place {
+    /// Payload before it, bytes.
+    offset: u32,
+    /// Segments before it.
+    number: u16,
+    last: bool,
+}
+
+/// Makes copied headers those of a segment.
+fn adjust(frame: &mut [u8], lengths: HeaderLengths, place: Place) -> Option<()> {
+    let HeaderLengths { l2, l3, ipv6, .. } = lengths;
+    let len = u16::try_from(frame.len() - l2).ok()?;
+    let ip = frame.get_mut(l2..)?;
+    match ipv6 {
+        false => {
+            let (ip, _) = Ipv4::parse_front_mut(ip).ok()?;
+            ip.set_total_len(len);
+            ip.set_id(ip.id().wrapping_add(place.number));
+            ip.fill_checksum();
+        }
+        true => Ipv6::parse_front_mut(ip).ok()?.0.set_payload_len(len.checked_sub(size_of::<Ipv6>() as u16)?),
+    }
+    let (tcp, _) = Tcp::parse_front_mut(frame.get_mut(l2 + l3..)?).ok()?;
+    tcp.set_sequence(tcp.sequence().wrapping_add(place.offset));
+    let mut flags = tcp.flags().0;
+    if !place.last {
+        flags &= !(TcpFlags::FIN | TcpFlags::PSH).0;
+    }
+    if place.number > 0 {
+        // Said once (RFC 3168, section 6.1.2).
+        flags &= !TcpFlags::CWR.0;
+    }
+    tcp.set_flags(TcpFlags(flags));
+    fill_checksum(frame, lengths)
+}
+
+/// The bytes of a packet, from one buffer after the other.
+struct Source<'a, I> {
+    here: &'a [u8],
+    more: I,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Source<'a, I> {
+    /// The next bytes, at most so many; none at the end.
+    fn next(&mut self, most: usize) -> &'a [u8] {
+        while self.here.is_empty() {
+            let Some(more) = self.more.next() else { return &[] };
+            self.here = more;
+        }
+        let (taken, rest) = self.here.split_at(most.min(self.here.len()));
+        self.here = rest;
+        taken
+    }
+
+    fn skip(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            match self.next(bytes).len() {
+                0 => return,
+                taken => bytes -= taken,
+            }
+        }
+    }
+
+    /// Copies the next bytes. There are as many: the packet's length is the sum of its buffers'.
+    fn fill(&mut self, mut to: &mut [u8]) {
+        while !to.is_empty() {
+            let taken = self.next(to.len());
+            let (now, later) = to.split_at_mut(taken.len());
+            now.copy_from_slice(taken);
+            if taken.is_empty() {
+                return;
+            }
+            to = later;
+        }
+    }
+}
