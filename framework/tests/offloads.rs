@@ -341,7 +341,7 @@ fn wishes_go_from_guest_to_guest_as_far_as_they_are_understood() {
         let wire = fake.received();
         assert_eq!(there, wire);
         match size {
-            None => assert_eq!(wire, [whole.clone()]),
+            None => assert_eq!(wire, std::slice::from_ref(whole)),
             Some(size) => check(whole, &wire, size.into(), ip),
         }
         let (ethernet, _) = Ethernet::parse(&wire[0]).unwrap();

@@ -16,14 +16,15 @@ pub(super) struct Does {
 const MOST_SEGMENTS: usize = 256;
 
 /// Bytes of the longest frame that a packet becomes: its own length, unless it is to be cut.
+#[inline]
 pub fn longest_frame(packet: &Mbuf) -> usize {
-    match packet.segment_size() {
-        None => packet.len(),
-        Some(size) => match lengths(packet.data()) {
-            Some(HeaderLengths { l2, l3, l4, .. }) => packet.len().min(l2 + l3 + l4 + usize::from(size)),
-            None => packet.len(),
-        },
-    }
+    packet.segment_size().map_or(packet.len(), |size| longest_segment(packet, size))
+}
+
+#[cold]
+fn longest_segment(packet: &Mbuf, size: u16) -> usize {
+    let front = lengths(packet.data()).map_or(usize::MAX, |lengths| lengths.l2 + lengths.l3 + lengths.l4);
+    packet.len().min(front.saturating_add(size.into()))
 }
 
 /// Makes of an unfinished packet one that the port can send, or several, and hands them to `send`. Returns how many.

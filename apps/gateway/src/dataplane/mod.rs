@@ -28,7 +28,7 @@ use fip::{Heard, Login};
 use frame::Meta;
 use iogate::memory::{Batch, Mbuf};
 use iogate::packet::{Ethernet, Header, MacAddr};
-use iogate::pipeline::{Context, Description, DropReason, Outlet, Stage};
+use iogate::pipeline::{Context, Description, DropReason, Outlet, Stage, longest_frame};
 use iogate::telemetry::StageStats;
 use std::sync::Arc;
 
@@ -102,7 +102,7 @@ impl Path {
         match self.ingress[cx.source()] {
             Ingress::Link(link) => cx.drop_if(batch, |packet, meta| {
                 let (_, src) = macs(packet);
-                let reason = self.admit_from_link(link, src, packet.data(), packet.len(), meta);
+                let reason = self.admit_from_link(link, src, packet.data(), longest_frame(packet), meta);
                 if reason.is_some() && meta.attachment != NO_ATTACHMENT {
                     self.counters.count_drop(meta.attachment, packet.len());
                 }

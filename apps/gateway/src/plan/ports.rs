@@ -52,7 +52,8 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
             .tx_queues_up_to(config.workers.len() as u16)
             .interrupts(interrupts)
             .promiscuous(!is_vf(spec))
-            .vlan_filter(is_vf(spec));
+            .vlan_filter(is_vf(spec))
+            .offloads(offloads(config, role));
         if !spec.is_software() {
             builder = builder.mtu(mtu);
         }
@@ -71,6 +72,11 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
         ports.push((port, receives));
     }
     Ok(ports)
+}
+
+/// Whether a guest may leave work to the card that the port is.
+fn offloads(config: &Config, port: PortRef) -> bool {
+    matches!(port, PortRef::Link(link) if config.link(link).offloads)
 }
 
 /// Whether a port is a virtual function of a card.
@@ -106,6 +112,7 @@ const HANDOVER_SLOTS: u32 = 1024;
 /// few, through a ring to a worker that has one.
 pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>>> {
     let workers = config.workers.len();
+    let unfinished = config.links.iter().any(|link| link.offloads);
     let mut all: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::new()).collect();
     for port in ports {
         // A guest need not use all queues that its card has, but it uses the first.
@@ -113,7 +120,7 @@ pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>
         let owners = usize::from(queues).min(workers);
         let mut rings = Vec::new();
         for (worker, outlets) in all.iter_mut().enumerate() {
-            outlets.push(if worker >= owners {
+            let outlet = if worker >= owners {
                 let ring: &MbufRing = &rings[worker % owners];
                 Outlet::through(ring.clone())
             } else if owners == workers {
@@ -122,7 +129,8 @@ pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>
                 let ring = MbufRing::new(port, HANDOVER_SLOTS)?;
                 rings.push(ring.clone());
                 Outlet::shared(port.tx(worker as u16)?, ring)
-            });
+            };
+            outlets.push(outlet.finishing(unfinished));
         }
     }
     Ok(all)

@@ -4,8 +4,12 @@ use crate::house::{Driver, House, macs};
 use crate::support::{Gateway, wait};
 use crate::tags::tag;
 use crate::topology::End::{Lan, Srv1, Srv2};
-use iogate::testkit::Frame;
+use iogate::memory::Batch;
+use iogate::packet::{Header, Ipv4, PseudoHeader, Tcp};
+use iogate::port::PortConfig;
+use iogate::testkit::{Frame, ask_card, eal, pool};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The house with srv2 behind vhost-user, and a place for the socket.
@@ -162,4 +166,75 @@ fn a_guest_outlives_its_gateway() {
     assert_eq!(guest.show("drops").as_array().map(Vec::len), Some(0));
     host.house.stop();
     drop(guest);
+}
+
+/// Set, to the socket, in the process that is the guest of the test below.
+const GUEST: &str = "IOGATE_TEST_GUEST";
+
+/// A datagram whose checksum is left to the card, and a segment that is too long for the wire besides.
+fn left_to_the_card() -> [(Frame, Option<u16>); 2] {
+    let frame = || Frame::ethernet(macs::S2_NET, macs::LAN).vlan(20).ipv4([192, 0, 2, 1], [192, 0, 2, 99]);
+    let bytes = |len: usize| (0..len).map(|at| (at / 7) as u8).collect::<Vec<_>>();
+    [(frame().udp(1, 2).payload(bytes(600)), None), (frame().tcp(3, 4).payload(bytes(20_000)), Some(1400))]
+}
+
+/// Sends both through a virtio card that is asked for what a kernel asks it for.
+fn guest_with_offloads(socket: &str) {
+    /// `RTE_ETH_TX_OFFLOAD_TCP_CKSUM`, `_UDP_CKSUM`, `_TCP_TSO`, `_MULTI_SEGS`.
+    const LEAVES: u64 = 1 << 2 | 1 << 3 | 1 << 5 | 1 << 15;
+    let pool = pool("guest", 4096);
+    let spec = format!("virtio_user:{socket},server=1").parse().expect("a port");
+    let config = PortConfig { tx_offloads: LEAVES, ..PortConfig::default() };
+    let card = eal().port(&spec).pool(&pool).config(&config).start().expect("a card");
+    assert!(wait(Duration::from_secs(10), || card.link().unwrap().up.then_some(())).is_some());
+    let mut batch: Batch = Batch::new();
+    for (frame, segment_size) in left_to_the_card() {
+        let frame = frame.build();
+        let mut pieces = frame.chunks(2000).map(|piece| pool.alloc_from(piece).expect("a buffer"));
+        let mut packet = pieces.next().expect("a piece");
+        pieces.for_each(|piece| packet.chain(piece).expect("few pieces"));
+        ask_card(&mut packet, segment_size);
+        batch.push(packet, ()).expect("room");
+    }
+    let mut queue = card.tx(0).expect("a queue");
+    assert_eq!(queue.send(&mut batch), 2);
+    // Until it is killed.
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_guest_leaves_work_to_its_card() {
+    if let Ok(socket) = std::env::var(GUEST) {
+        return guest_with_offloads(&socket);
+    }
+    let Some(host) = Host::up("client") else { return };
+    let socket = host.guests.trim_start_matches("virtio_user:").trim_end_matches(",server=1");
+    let mut guest = Command::new(std::env::current_exe().expect("this program"))
+        .args(["vhost::a_guest_leaves_work_to_its_card", "--exact", "--nocapture"])
+        .env(GUEST, socket)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the guest starts");
+    let [(datagram, _), (segments, size)] = left_to_the_card();
+    let (datagram, whole, size) = (datagram.build(), segments.build(), usize::from(size.expect("it is cut")));
+    let payload = &whole[18 + 20 + 20..];
+    let count = 1 + payload.len().div_ceil(size);
+    let capture = host.house.capture(Lan);
+    let came = wait(Duration::from_secs(30), || (capture.count() >= count).then_some(()));
+    drop(guest.kill());
+    drop(guest.wait());
+    let out = capture.take().0;
+    assert!(came.is_some() && out.len() == count, "{} of {count} frames", out.len());
+    // As it would have been without a card that helps, on the VLAN of the network.
+    assert_eq!((&out[0][..14], out[0][14..16] == [0, 110], &out[0][16..]), (&datagram[..14], true, &datagram[16..]));
+    for (frame, data) in out[1..].iter().zip(payload.chunks(size)) {
+        let (ip, transport) = Ipv4::parse(&frame[18..]).expect("IPv4");
+        let (tcp, its_data) = Tcp::parse(transport).expect("TCP");
+        assert!(ip.checksum_ok() && PseudoHeader::of_ipv4(ip).verify(transport), "{frame:02x?}");
+        assert_eq!((its_data, tcp.dst_port()), (data, 4));
+    }
+    host.link_is(false);
+    host.others_work();
+    host.house.dropped(&[]);
+    host.house.stop();
 }

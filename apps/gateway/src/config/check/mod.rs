@@ -147,6 +147,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
             server: l.server,
             port: l.port?.value,
             queues: l.queues,
+            offloads: l.offloads,
             fabric: l.fabric,
             groups: l.groups,
         })

@@ -253,6 +253,8 @@ pub struct Link {
     pub port: PortSpec,
     /// RX queues, 1 to 16.
     pub queues: u16,
+    /// Whether its guest may leave checksums and cutting to its card.
+    pub offloads: bool,
     /// The only fabric that vHBAs on it may use, when set.
     pub fabric: Option<Fabric>,
     /// Groups that a card which cannot receive everything is to receive besides those of the adapters.

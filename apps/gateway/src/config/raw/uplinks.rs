@@ -6,7 +6,7 @@ use iogate::packet::MacAddr;
 use iogate::port::PortSpec;
 
 use super::gateway::{LONGEST_SOCKET_PATH, is_socket_path};
-use super::{MAX_QUEUES, Ref, VfPort, VfPorts, fabric, kind, name, texts};
+use super::{MAX_QUEUES, Ref, VfPort, VfPorts, fabric, flag, kind, name, texts};
 use crate::config::model::{Fabric, Name, Side, Vid};
 use crate::config::problem::quoted;
 use crate::config::read::{At, Head, Table, Value};
@@ -19,6 +19,8 @@ pub(in crate::config) struct RawPort<'a> {
     pub(in crate::config) queues: u16,
     pub(in crate::config) fabric: Option<Fabric>,
     pub(in crate::config) groups: Vec<MacAddr>,
+    /// Of a link with a guest.
+    pub(in crate::config) offloads: bool,
     /// Of a link.
     pub(in crate::config) server: Option<Name>,
     /// Of an uplink.
@@ -55,17 +57,19 @@ pub(in crate::config) struct RawNetwork<'a> {
 pub(in crate::config) fn link<'a>(t: Table<'a>, vfs: &VfPorts<'_>) -> RawPort<'a> {
     let server = t.get("server").and_then(|v| v.name()).map(|n| n.value);
     let attach = t.get("attach").and_then(|v| v.choice(&[("ethernet", false), ("vhost-user", true)]));
-    let port = if attach.is_some_and(|attach| attach.value) {
-        (vhost_user(&t), None)
+    let guest = attach.is_some_and(|attach| attach.value);
+    let offloads = guest && flag(&t, "offloads", true);
+    let port = if guest {
+        (vhost_user(&t, offloads), None)
     } else {
-        for key in ["path", "mode"] {
+        for key in ["path", "mode", "offloads"] {
             if let Some(v) = t.get(key) {
                 v.problem("is for attach = \"vhost-user\" only; use port, or add attach = \"vhost-user\"");
             }
         }
         named_port(&t, vfs)
     };
-    whole_port(t, port, server, None)
+    RawPort { offloads, ..whole_port(t, port, server, None) }
 }
 
 /// `[[uplink]]`
@@ -88,15 +92,16 @@ fn named_port<'v>(t: &Table<'_>, vfs: &'v VfPorts<'v>) -> NamedPort<'v> {
 }
 
 /// The host's side of a guest's virtio card.
-fn vhost_user(t: &Table<'_>) -> Option<At<PortSpec>> {
+fn vhost_user(t: &Table<'_>, offloads: bool) -> Option<At<PortSpec>> {
     if let Some(v) = t.get("port") {
         v.problem("is for attach = \"ethernet\" only; a vhost-user link has path");
     }
     let client = t.get("mode").and_then(|v| v.choice(&[("client", true), ("server", false)]));
     let path = t.must("path", "name the socket that it shares with the guest")?;
     let text = path.text()?.value;
-    let options = if client.is_none_or(|client| client.value) { ",client=1" } else { "" };
-    let spec = format!("vhost:{text}{options}").parse().ok();
+    let client = if client.is_none_or(|client| client.value) { ",client=1" } else { "" };
+    let cutting = if offloads { ",tso=1" } else { "" };
+    let spec = format!("vhost:{text}{client}{cutting}").parse().ok();
     // A comma would end the path among the driver's arguments.
     let spec = spec.filter(|_| is_socket_path(text) && !text.contains(','));
     if spec.is_none() {
@@ -122,7 +127,7 @@ fn whole_port<'a>(t: Table<'a>, (port, vf): NamedPort<'_>, server: Option<Name>,
     let groups = groups.iter().filter_map(multicast).collect();
     let head = t.head.clone();
     t.finish();
-    RawPort { head, name, port, queues, fabric, groups, server, kind }
+    RawPort { head, name, port, queues, offloads: false, fabric, groups, server, kind }
 }
 
 fn multicast(v: &Value<'_>) -> Option<MacAddr> {
