@@ -480,6 +480,85 @@ fn a_socket_that_nobody_listens_on_is_in_nobodys_way() {
     }
 }
 
+/// Rings split and packed, with and without buffers that are merged and descriptors that stand in order.
+#[test]
+fn vhost_serves_every_form_of_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool("forms", 8192);
+    let _complete = Complete::new(&pool);
+    for (at, form) in
+        ["mrg_rxbuf=0", "in_order=0", "mrg_rxbuf=0,in_order=0", "packed_vq=1", "packed_vq=1,mrg_rxbuf=0,in_order=0"]
+            .iter()
+            .enumerate()
+    {
+        let socket = folder.path().join(at.to_string());
+        let port = start(&format!("vhost:{}", socket.display()), &pool);
+        let card = start(&format!("virtio_user:{},{form}", socket.display()), &pool);
+        cross(&port, &card, &pool);
+        cross(&card, &port, &pool);
+        // Several buffers, in descriptors of their own or in an indirect one.
+        let mut chain = pool.alloc_from(&[1; 1000]).unwrap();
+        (2..5).for_each(|number| chain.chain(pool.alloc_from(&[number; 300]).unwrap()).unwrap());
+        let mut batch: Batch = Batch::new();
+        batch.push(chain, ()).unwrap();
+        assert_eq!(card.tx(0).unwrap().send(&mut batch), 1);
+        let whole = [[1; 1000].as_slice(), &[2; 300], &[3; 300], &[4; 300]].concat();
+        assert_eq!(receive(&port, 0), whole, "{form}");
+        drop((port, card));
+    }
+}
+
+/// Waits for a packet on a queue.
+fn receive(port: &Port, queue: u16) -> Vec<u8> {
+    let (mut batch, mut rx): (Batch, _) = (Batch::new(), port.rx(queue).unwrap());
+    let end = Instant::now() + Duration::from_secs(10);
+    while rx.receive_at_most(&mut batch, 1) == 0 {
+        assert!(Instant::now() < end, "no packet comes out of queue {queue} of {}", port.spec());
+        std::thread::yield_now();
+    }
+    batch.packets()[0].segment_data().flatten().copied().collect()
+}
+
+#[test]
+fn a_guest_may_use_fewer_queues_than_its_port_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool("fewer", 8192);
+    let _complete = Complete::new(&pool);
+    let socket = folder.path().join("socket");
+    let port = eal().port(&format!("vhost:{}", socket.display()).parse().unwrap());
+    let port = port.pool(&pool).queues(4, 4).start().unwrap();
+    let spec = format!("virtio_user:{}", socket.display()).parse().unwrap();
+    // One guest after the other.
+    for queues in [1, 2, 4] {
+        let card = eal().port(&spec).pool(&pool).queues(queues, queues).start().unwrap();
+        let mut batch: Batch = Batch::new();
+        for queue in 0..4 {
+            let number = queue as u8 + 1;
+            if queue < queues {
+                batch.push(pool.alloc_from(&[number; 60]).unwrap(), ()).unwrap();
+                assert_eq!(card.tx(queue).unwrap().send(&mut batch), 1);
+                assert_eq!(receive(&port, queue), [number; 60]);
+                batch.push(pool.alloc_from(&[number; 70]).unwrap(), ()).unwrap();
+                assert_eq!(port.tx(queue).unwrap().send(&mut batch), 1);
+                assert_eq!(receive(&card, queue), [number; 70]);
+            } else {
+                batch.push(pool.alloc_from(&[number; 60]).unwrap(), ()).unwrap();
+                let (sent, received) = (port.tx(queue).unwrap().send(&mut batch), port.rx(queue).unwrap());
+                let mut received = received;
+                assert_eq!((sent, received.receive(&mut Batch::<(), 32>::new())), (0, 0), "nobody uses queue {queue}");
+                batch.clear();
+            }
+        }
+        drop(card);
+        let end = Instant::now() + Duration::from_secs(10);
+        while port.link().unwrap().up {
+            assert!(Instant::now() < end, "the guest does not go");
+            std::thread::yield_now();
+        }
+    }
+    nothing_was_warned_of();
+}
+
 #[test]
 fn vhost_calls_virtio() {
     in_namespace("vhost_calls_virtio", || {

@@ -62,7 +62,7 @@ fn two_cores() -> Option<[String; 2]> {
     two
 }
 
-fn with_workers(config: &str, queues: [&str; 2]) -> Option<String> {
+pub(crate) fn with_workers(config: &str, queues: [&str; 2]) -> Option<String> {
     let Some(cores) = two_cores() else {
         eprintln!("SKIP: two workers need two cores");
         return None;

@@ -1,5 +1,6 @@
 //! Links without any kernel in them: another process has the guest's side of vhost-user, a DPDK virtio card.
 
+use crate::drivers::with_workers;
 use crate::house::{Driver, House, macs};
 use crate::support::{Gateway, wait};
 use crate::tags::tag;
@@ -22,11 +23,17 @@ struct Host {
 impl Host {
     /// The gateway listens, or calls the guest.
     fn up(mode: &str) -> Option<Host> {
+        Host::with(mode, 1, |config| Some(config.to_owned()))
+    }
+
+    /// With as many queues, and what else is changed in the configuration.
+    fn with(mode: &str, queues: u16, change: impl FnOnce(&str) -> Option<String>) -> Option<Host> {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("vhost.sock");
-        let link = format!("attach = \"vhost-user\"\npath = \"{}\"\nmode = \"{mode}\"", socket.display());
+        let link =
+            format!("attach = \"vhost-user\"\npath = \"{}\"\nmode = \"{mode}\"\nqueues = {queues}", socket.display());
         let config = include_str!("house.toml").replace("port = \"DRIVER:gw-srv2\"", &link);
-        let house = House::with(Driver::AfXdp, &config)?;
+        let house = House::with(Driver::AfXdp, &change(&config)?)?;
         Some(Host { house, guests: guests_card(&socket, mode), _folder: folder })
     }
 
@@ -121,6 +128,18 @@ fn a_gateway_that_listens_has_one_guest_after_the_other() {
     drop(guest.kill());
     host.link_is(false);
     host.others_work();
+    let guest = host.guest();
+    host.works(&guest);
+    guest.stop();
+    host.house.dropped(&[]);
+    host.house.stop();
+}
+
+/// Each worker polls a queue of the guest's and sends to it, be the guest's second one in use or not.
+#[test]
+fn two_workers_serve_a_guest_with_one_queue() {
+    let queues = [r#""eth-srv1:0", "eth-srv2:1", "san-a:0""#, r#""eth-srv2:0", "net-a:0", "net-b:0", "san-b:0""#];
+    let Some(host) = Host::with("server", 2, |config| with_workers(config, queues)) else { return };
     let guest = host.guest();
     host.works(&guest);
     guest.stop();
