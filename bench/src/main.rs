@@ -15,6 +15,7 @@ mod lookup;
 mod mix;
 mod modes;
 mod peers;
+mod priority;
 #[allow(unsafe_code)]
 mod rte_hash;
 mod series;

@@ -26,7 +26,8 @@ const ROUNDS: usize = 8;
 pub(crate) enum Sizes {
     /// 64 bytes each, as DPDK counts; 66 where IPv6, UDP and a tag leave no choice.
     Small,
-    /// 60 bytes each, which are 64 with FCS: the smallest frame of Ethernet, too small for IPv6, UDP and a tag.
+    /// 60 bytes each, which are 64 with FCS: the smallest of Ethernet. Tagged IPv6 and RoCE v2 do not fit,
+    /// so there is UDP over IPv4 and RoCE v1 instead.
     Smallest,
     /// 64, 590 and 1514 bytes, as 7 to 4 to 1.
     Imix,
@@ -233,6 +234,7 @@ impl Maker {
             (true, 2) => v4().tcp(CLIENT, 3260),
             (true, 3) => v4().tcp(CLIENT, 4420),
             (true, 4) => ethernet.clone().ether_type(EtherType::ROCE),
+            (true, 5) if size == 60 => ethernet.clone().ether_type(EtherType::ROCE),
             (true, 5) => v4().roce_v2(7),
             (true, 6) => ethernet.clone().aoe(1, 2),
             (true, 7) => v4().tcp(CLIENT, 2049),
@@ -284,6 +286,13 @@ mod tests {
         let destinations: HashSet<_> = frames.iter().map(|frame| frame[..6].to_vec()).collect();
         let sources: HashSet<_> = frames.iter().map(|frame| frame[6..12].to_vec()).collect();
         assert_eq!((destinations.len(), sources.len()), (288, 64));
+    }
+
+    #[test]
+    fn smallest_frames_are_and_some_have_room_for_a_time() {
+        let frames = smallest_frames();
+        assert!(frames.iter().all(|(frame, _)| frame.len() == 60));
+        assert!(frames.iter().filter(|(_, free)| *free).count() > frames.len() / 4);
     }
 
     #[test]

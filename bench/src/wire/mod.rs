@@ -130,6 +130,7 @@ pub(crate) fn measure(eal: &Eal, plan: Plan, rate: f64) -> Result<Trial> {
     ensure!(rate > 0.0 && rate <= 1.0, "a rate above 0 and at most 1 is needed, not {rate}");
     let other = cores().into_iter().find(|core| *core != plan.core);
     let Some(other) = other else { anyhow::bail!("a second core is needed to play the lines") };
+    crate::priority::raise();
     let config = config::parse(&mix::config(1), Path::new("wire.toml"))?;
     let pool = eal.pool("wire").buffers(BUFFERS).cache(512).create()?;
     let (mut queues, mut far_queues, mut far_outlet) = (Vec::new(), Vec::new(), None);
