@@ -67,7 +67,7 @@ pub(super) fn check_workers(
                 Some(_) if share_cores => {}
                 Some(line) => worker.head.problem_at(
                     core.line,
-                    format!("core = {} already has the worker in line {line}; use another core, or give that worker these queues", core.value),
+                    format!("core = {} already has the worker in line {line}; use another core, give that worker these queues, or set share_cores = true in [gateway]", core.value),
                 ),
                 None => drop(cores.insert(core.value, worker.head.line)),
             }
