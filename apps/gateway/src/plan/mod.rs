@@ -234,7 +234,9 @@ impl Gateway {
             // The old ones come back here to be freed.
             drop(worker.poller.call(move |poll| poll.stage_mut().set_tables(tables))?);
         }
-        *state.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins;
+        let before =
+            std::mem::replace(&mut *state.logins.lock().unwrap_or_else(PoisonError::into_inner), logins.clone());
+        receive::follow_logins(state, &before, &logins);
         Ok(())
     }
 
