@@ -1,14 +1,12 @@
 //! From the checked model to a running gateway: EAL, ports, outlets, workers.
 
 mod logins;
-mod placement;
 mod ports;
 mod receive;
 mod uplinks;
 mod watchdog;
 
 use logins::Logins;
-pub use placement::show as show_placement;
 pub use receive::Receives;
 pub use uplinks::UplinkChoice;
 
@@ -24,8 +22,7 @@ use iogate::memory::MbufPool;
 use iogate::packet::MacAddr;
 use iogate::pipeline::Totals;
 use iogate::port::Port;
-use iogate::sriov::Host;
-use iogate::worker::{Idle, Poller, Runtime, Topology, WorkerStats, cores};
+use iogate::worker::{Idle, Poller, Runtime, WorkerStats, cores};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -107,8 +104,7 @@ const LINK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Gateway {
     /// Opens the ports and starts the workers.
-    pub fn start(mut config: Config) -> Result<Gateway> {
-        config.workers = placement::place(&config, &Host::local(), &Topology::local());
+    pub fn start(config: Config) -> Result<Gateway> {
         let placed = place(&config.workers)?;
         let eal = start_eal(&config)?;
         let mbuf = config.gateway.mbuf;
@@ -126,7 +122,6 @@ impl Gateway {
         let active = Arc::new(choice.active(&config));
 
         let mut runtime = Runtime::new(&eal);
-        runtime.share_cores(config.gateway.share_cores);
         let mut outlets = ports::outlets(&config, &ports)?.into_iter();
         let mut workers = Vec::new();
         for (model, core) in config.workers.iter().zip(placed) {
@@ -134,8 +129,10 @@ impl Gateway {
             let outlets = outlets.next().unwrap_or_default();
             let switch = Switch::new(tables.clone(), active.clone(), ingress.clone(), outlets);
             let (counters, heard) = (switch.counters().clone(), switch.heard().clone());
-            let queues =
-                model.queues.iter().map(|queue| ports::rx(&ports[ports::index(&config, queue.port)], queue.queue));
+            let queues = model
+                .queues
+                .iter()
+                .map(|queue| ports::rx(&config, &ports[ports::index(&config, queue.port)], queue.queue));
             let queues = queues.collect::<iogate::Result<Vec<_>>>()?;
             let idle = idle(model.idle);
             let worker = runtime.worker(core)?.idle(idle).burst(usize::from(model.burst));
@@ -234,9 +231,7 @@ impl Gateway {
             // The old ones come back here to be freed.
             drop(worker.poller.call(move |poll| poll.stage_mut().set_tables(tables))?);
         }
-        let before =
-            std::mem::replace(&mut *state.logins.lock().unwrap_or_else(PoisonError::into_inner), logins.clone());
-        receive::follow_logins(state, &before, &logins);
+        *state.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins;
         Ok(())
     }
 

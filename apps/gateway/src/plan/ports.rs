@@ -8,7 +8,7 @@ use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
 use iogate::port::{MbufRing, Port, PortKind, PortSpec, RxQueue};
-use iogate::sriov::Host;
+use iogate::sriov::{Host, Kernel, LocalKernel, Pf};
 
 /// Position among all ports: links first, then uplinks.
 pub(super) fn index(config: &Config, port: PortRef) -> usize {
@@ -85,9 +85,27 @@ pub(super) fn is_vf(spec: &PortSpec) -> bool {
     spec.pci(&host).is_some_and(|address| host.is_vf(address))
 }
 
-/// A queue from which frames come as they were on the wire.
-pub(super) fn rx(port: &Port, queue: u16) -> iogate::Result<RxQueue> {
-    Ok(port.rx(queue)?.restore_vlans(port.info().may_strip()))
+/// A queue from which frames come as they were on the wire, but for the tag of a VLAN that the card has put the
+/// port into by itself, and of which the port knows nothing.
+pub(super) fn rx(config: &Config, port: &Port, queue: u16) -> iogate::Result<RxQueue> {
+    let restores = port.info().may_strip() && !is_in_vlan(config, port.spec());
+    Ok(port.rx(queue)?.restore_vlans(restores))
+}
+
+/// Whether a port is a virtual function that its card has put into a VLAN: as the file wants it, or as whoever made
+/// it did.
+fn is_in_vlan(config: &Config, spec: &PortSpec) -> bool {
+    let wanted = || config.vfs.iter().any(|vf| vf.vlan.id != 0 && config.vf_port(vf) == *spec);
+    let made = || {
+        let host = Host::local();
+        let address = spec.pci(&host)?;
+        let pfs = host.pfs().ok()?;
+        let find = |pf: &Pf| Some((pf.interface.clone()?, pf.vfs.iter().find(|vf| vf.address == address)?.index));
+        let (interface, index) = pfs.iter().find_map(find)?;
+        let settings = LocalKernel::open().ok()?.settings(&interface.name).ok()?;
+        Some(settings.vfs.get(usize::from(index))?.vlan.id != 0)
+    };
+    is_vf(spec) && (wanted() || made().unwrap_or(false))
 }
 
 /// Gives a kernel's interface an MTU of at least so much; returns the one that was too small. What DPDK

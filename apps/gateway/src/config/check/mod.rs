@@ -131,8 +131,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         }
     }
     workers::one_owner_each(&ports);
-    let share_cores = gateway.as_ref().is_some_and(|gateway| gateway.share_cores);
-    let workers = workers::check_workers(&workers, &ports, &port_names, share_cores);
+    let workers = workers::check_workers(&workers, &ports, &port_names);
     let uplink_names =
         Names::collect_quietly("uplink", numbered(&uplinks).map(|(i, u)| (&u.head, &u.name, UplinkId(i))));
     let (group_of, groups_checked) = uplinks::check_groups(&groups, &uplinks, &uplink_names);
