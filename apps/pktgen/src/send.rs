@@ -261,10 +261,7 @@ impl Stage for Sender {
         } else {
             running.order.counters.held.add(1);
         }
-        if !stuck && running.is_over() && self.outlet.waiting() == 0 {
-            running.finish(&mut self.outlet);
-        } else if now >= running.order.deadline {
-            running.order.pacer.give_up();
+        if !stuck && running.is_over() && self.outlet.waiting() == 0 || now >= running.order.deadline {
             running.finish(&mut self.outlet);
         }
     }

@@ -59,6 +59,13 @@ impl GuestGateway {
         assert!(there.is_some(), "{port} does not go {}", if up { "up" } else { "down" });
     }
 
+    /// Frames that a port has received, as its driver counts.
+    pub(crate) fn received(&self, port: &str) -> u64 {
+        let ports = self.show("ports");
+        let row = ports.as_array().expect("rows").iter().find(|row| row["name"] == port).expect("a port");
+        row["rx"]["packets"].as_u64().expect("a count")
+    }
+
     /// How many frames were dropped for a reason.
     pub(crate) fn dropped(&self, reason: &str) -> u64 {
         let rows = self.show("drops");

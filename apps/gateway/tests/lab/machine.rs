@@ -140,6 +140,18 @@ impl Machine {
         output
     }
 
+    /// Waits until a command in the guest succeeds, and returns what it prints then.
+    #[track_caller]
+    pub(crate) fn until(&self, command: &str) -> String {
+        let mut last = String::new();
+        let done = wait(COMMAND, || {
+            let (status, output) = self.run(command);
+            last.clone_from(&output);
+            (status == 0).then_some(output)
+        });
+        done.unwrap_or_else(|| panic!("in the guest, however often: {command}\n{last}"))
+    }
+
     /// Has QEMU do something: its monitor protocol.
     pub(crate) fn monitor(&self, command: &str, arguments: &Value) {
         let stream = UnixStream::connect(self.folder.join("qmp")).expect("QEMU's monitor");

@@ -10,7 +10,10 @@
 mod support;
 
 mod gateway;
+mod guests;
+mod lab;
 mod machine;
+mod nvme;
 mod report;
 mod virtual_functions;
 mod wire;

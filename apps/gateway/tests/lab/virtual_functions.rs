@@ -1,149 +1,267 @@
 //! The gateway between the virtual functions of two cards.
 
 use crate::gateway::GuestGateway;
-use crate::machine::{Hardware, Machine, Made};
-use crate::report::Report;
-use crate::support::Summary;
-use crate::wire::Wire;
+use crate::lab::{End, Lab, frames};
+use crate::machine::Made;
+use crate::support::IOGATE;
 use iogate::packet::MacAddr;
 use iogate::testkit::{Frame, mac};
-use std::rc::Rc;
-use std::time::Duration;
 
-/// The server, whose cable is that of card A. It is what the VF of card B receives for.
+/// The server, whose cable is that of card A.
 const SERVER: MacAddr = mac(0x11);
-/// A host on the LAN, whose cable is that of card B. It is what the VF of card A receives for.
+/// A host on the LAN, whose cable is that of card B: the address of the VF that is the server's link at first.
 const LAN: MacAddr = mac(0xe1);
+/// The address of the VF that the server's link is moved to.
+const LAN_2: MacAddr = mac(0xe2);
 /// Of nobody.
 const NOBODY: MacAddr = mac(0xee);
+/// A group that the configuration names, and one that it does not.
+const GROUP: MacAddr = MacAddr::new([0x01, 0, 0x5e, 0, 0, 0xfb]);
+const OTHER_GROUP: MacAddr = MacAddr::new([0x01, 0, 0x5e, 0x11, 0x22, 0x33]);
 
-/// Longer than frames take through the guest on a busy machine.
-const TRANSIT: Duration = Duration::from_secs(30);
-/// Time for what should not come to come.
-const SILENCE: Duration = Duration::from_millis(500);
-
-/// A machine with two cards behind an IOMMU, and the cables.
-struct Lab {
-    report: Report,
-    machine: Rc<Machine>,
-    a: Wire,
-    b: Wire,
+/// How one run of the gateway differs from the others.
+#[derive(Clone, Copy)]
+struct Setup {
+    link: &'static str,
+    /// VLAN and priority that card B puts on and takes off by itself.
+    vst: &'static str,
+    /// VLAN that the gateway tags with.
+    vlan: u16,
+    queues: &'static str,
+    workers: &'static str,
 }
 
-impl Lab {
-    fn boot(made: &Made) -> Lab {
-        let report = Report::start("virtual functions: two SR-IOV cards behind an IOMMU, and the gateway between them");
-        let (a, b) = (Wire::new(made.run(), "a"), Wire::new(made.run(), "b"));
-        let mut options: Vec<String> = [
-            ["-machine", "q35,kernel-irqchip=off"],
-            ["-device", "intel-iommu,intremap=on"],
-            ["-device", "pcie-root-port,id=slot-a,chassis=1,slot=1"],
-            ["-device", "pcie-root-port,id=slot-b,chassis=2,slot=2"],
-        ]
-        .concat()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
-        options.extend(a.card("slot-a", "52:54:00:aa:00:01"));
-        options.extend(b.card("slot-b", "52:54:00:bb:00:01"));
-        let kernel = "intel_iommu=on iommu=pt default_hugepagesz=2M hugepages=160";
-        let hardware = Hardware { memory: 1536, options, kernel };
-        let machine = Rc::new(Machine::boot(made, "sriov", &hardware));
-        report.step(&format!("the guest has booted Linux {}", machine.file("lab/booted").trim()));
-        Lab { report, machine, a, b }
+const PLAIN: Setup = Setup { link: "srv-1", vst: "", vlan: 0, queues: "", workers: "" };
+
+impl Setup {
+    fn config(self) -> String {
+        let Setup { link, vst, vlan, queues, workers } = self;
+        include_str!("functions.toml")
+            .replace("LINK", link)
+            .replace("VST", vst)
+            .replace("VLAN", &vlan.to_string())
+            .replace("QUEUES", queues)
+            .replace("WORKERS", workers)
     }
-
-    /// Puts frames on a wire; exactly those in `on_a` and `on_b` come out, byte for byte and in their order.
-    #[track_caller]
-    fn crosses(&mut self, what: &str, from: End, frames: &[Vec<u8>], on_a: &[Vec<u8>], on_b: &[Vec<u8>]) {
-        match from {
-            End::A => self.a.send(frames),
-            End::B => self.b.send(frames),
-        }
-        self.a.wait_for(on_a.len(), TRANSIT);
-        self.b.wait_for(on_b.len(), TRANSIT);
-        std::thread::sleep(SILENCE);
-        for (wire, expected) in [(&self.a, on_a), (&self.b, on_b)] {
-            let came = wire.take();
-            let same = came == expected;
-            assert!(same, "{what}: {}: {}", wire.name(), difference(&came, expected));
-        }
-        let figures = format!("{} sent on {from:?}, {} came on A and {} on B", frames.len(), on_a.len(), on_b.len());
-        self.report.held(what, &figures);
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum End {
-    A,
-    B,
-}
-
-/// How what came differs from what was expected.
-fn difference(came: &[Vec<u8>], expected: &[Vec<u8>]) -> String {
-    let hex = |frame: Option<&Vec<u8>>| match frame {
-        None => "none".to_owned(),
-        Some(frame) => frame.iter().map(|byte| format!("{byte:02x}")).collect(),
-    };
-    let first = (0..).find(|at| came.get(*at) != expected.get(*at)).unwrap_or_default();
-    format!(
-        "{} frames instead of {}; number {first} is\n{}\ninstead of\n{}",
-        came.len(),
-        expected.len(),
-        hex(came.get(first)),
-        hex(expected.get(first))
-    )
-}
-
-/// So many frames, numbered.
-fn frames(count: u32, frame: &Frame) -> Vec<Vec<u8>> {
-    (0..count).map(|number| frame.clone().payload(number.to_be_bytes()).payload([0x5a; 60]).build()).collect()
 }
 
 #[test]
 fn virtual_functions() {
     let Some(made) = Made::find("virtual_functions") else { return };
     let mut lab = Lab::boot(&made);
-    lab.machine.sh("modprobe -a igb vfio-pci vfio_iommu_type1
-        for card in 'eth0 02:00:00:00:00:e1' 'eth1 02:00:00:00:00:11'; do
-            read -r pf mac <<<\"$card\"
-            device=$(readlink -f /sys/class/net/$pf/device)
-            echo 0 >$device/sriov_drivers_autoprobe
-            echo 1 >$device/sriov_numvfs
-            ip link set $pf up
-            ip link set $pf vf 0 mac $mac
-            vf=$(basename $(readlink -f $device/virtfn0))
-            echo vfio-pci >/sys/bus/pci/devices/$vf/driver_override
-            echo 1 >$device/sriov_drivers_autoprobe
-            echo $vf >/sys/bus/pci/drivers_probe
-        done");
-    lab.report.step("a VF on each card, bound to vfio-pci");
-    let config = include_str!("two_vfs.toml");
-    let gateway = GuestGateway::start(&lab.machine, "unicast", config);
-    gateway.wait_link("eth-srv1", true);
+    lab.machine.sh("modprobe -a igb vfio-pci vfio_iommu_type1");
+    let pages = lab.machine.sh("cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    made_and_read_back(&mut lab);
+    plain(&mut lab);
+    tags_of_the_gateway(&mut lab);
+    tags_of_the_card(&mut lab);
+    two_queues(&mut lab);
+    destroyed(&mut lab);
+    let left = lab.machine.sh("cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    assert_eq!(left, pages, "free huge pages");
+    lab.report.held("every huge page is free again", &format!("{} as before", pages.trim()));
+    lab.report.end();
+}
+
+/// Runs `iogate vf VERB` with the configuration of a setup.
+fn vf(lab: &Lab, verb: &str, setup: Setup) -> (i32, String) {
+    lab.machine.put("vf.toml", &setup.config().replace("SOCKET", "/run/gateway.sock"));
+    lab.machine.run(&format!("{IOGATE} vf {verb} --config /lab/vf.toml"))
+}
+
+#[track_caller]
+fn apply(lab: &mut Lab, setup: Setup, what: &str) {
+    let (status, text) = vf(lab, "apply", setup);
+    assert_eq!(status, 0, "{text}");
+    let verdict = text.lines().last().unwrap_or_default().to_owned();
+    assert!(verdict.ends_with("read back, and as wanted"), "{text}");
+    lab.report.held(what, &verdict);
+}
+
+fn numvfs(lab: &Lab) -> String {
+    lab.machine.sh("cat /sys/bus/pci/devices/0000:0[12]:00.0/sriov_numvfs | xargs")
+}
+
+fn made_and_read_back(lab: &mut Lab) {
+    let (status, text) = vf(lab, "plan", PLAIN);
+    assert_eq!((status, numvfs(lab).trim()), (0, "0 0"), "{text}");
+    let verdict = text.lines().last().unwrap_or_default().to_owned();
+    lab.report.held("iogate vf plan changes nothing", &verdict);
+    apply(lab, PLAIN, "iogate vf apply");
+    assert_eq!(numvfs(lab).trim(), "2 2");
+    let shown = lab.machine.sh("for vf in 01:10.0 01:10.2 02:10.0; do
+            device=/sys/bus/pci/devices/0000:$vf
+            echo $vf $(basename $(readlink $device/driver)) $(basename $(readlink $device/iommu_group))
+        done
+        ip link show eth0; ip link show eth1");
+    for vf in ["01:10.0 vfio-pci", "01:10.2 vfio-pci", "02:10.0 vfio-pci"] {
+        assert!(shown.contains(vf), "{vf}: {shown}");
+    }
+    for mac in [LAN, LAN_2, SERVER] {
+        assert!(shown.contains(&format!("link/ether {mac}")), "{mac}: {shown}");
+    }
+    lab.report.held("the kernel says the same", "2 VFs on each card; 3 with their MAC, on vfio-pci, in IOMMU groups");
+    let (status, text) = vf(lab, "apply", PLAIN);
+    assert!(status == 0 && text.ends_with("nothing to do\n"), "{text}");
+    lab.report.held("iogate vf apply once more", "nothing to do");
+}
+
+fn start(lab: &Lab, name: &str, setup: Setup) -> GuestGateway {
+    let gateway = GuestGateway::start(&lab.machine, name, &setup.config());
+    gateway.wait_link("eth-srv", true);
     gateway.wait_link("net-a", true);
     lab.report.step("the gateway runs, and both its links are up");
+    gateway
+}
 
+#[track_caller]
+fn stop(lab: &mut Lab, gateway: GuestGateway) {
+    let summary = gateway.stop();
+    let figures = format!(
+        "received {} + generated {} = sent {} + dropped {}",
+        summary.received, summary.generated, summary.sent, summary.dropped
+    );
+    lab.report.held("the gateway ends with every frame accounted for and every buffer home", &figures);
+}
+
+fn plain(lab: &mut Lab) {
+    let gateway = start(lab, "plain", PLAIN);
     let up = frames(200, &Frame::ethernet(SERVER, LAN));
     lab.crosses("unicast from the server", End::A, &up, &[], &up);
     let down = frames(200, &Frame::ethernet(LAN, SERVER));
     lab.crosses("unicast to the server", End::B, &down, &down, &[]);
+
+    let before = gateway.received("net-a");
     let foreign = frames(50, &Frame::ethernet(LAN, NOBODY));
-    lab.crosses("a foreign destination: the card keeps it from the VF", End::B, &foreign, &[], &[]);
+    lab.crosses("to a foreign MAC", End::B, &foreign, &[], &[]);
+    lab.report
+        .held("the card keeps it from the VF", &format!("{} reached the gateway", gateway.received("net-a") - before));
+    assert_eq!(gateway.received("net-a"), before);
     let foreign = frames(50, &Frame::ethernet(NOBODY, LAN));
-    lab.crosses("a foreign source", End::A, &foreign, &[], &[]);
+    lab.crosses("from a foreign MAC", End::A, &foreign, &[], &[]);
+    lab.report
+        .held("the gateway drops it", &format!("{} as unknown-source-mac", gateway.dropped("unknown-source-mac")));
     assert_eq!(gateway.dropped("unknown-source-mac"), 50);
 
-    lab.machine.set_link(&lab.a, false);
-    gateway.wait_link("eth-srv1", false);
-    lab.machine.set_link(&lab.a, true);
-    gateway.wait_link("eth-srv1", true);
-    lab.report.held("link down and up", "shown as such by the gateway");
-    lab.crosses("unicast once the link is up again", End::A, &up, &[], &up);
+    for (end, src) in [(End::A, SERVER), (End::B, LAN)] {
+        let group = frames(100, &Frame::ethernet(src, GROUP));
+        let (on_a, on_b): (&[_], &[_]) = match end {
+            End::A => (&[], &group),
+            End::B => (&group, &[]),
+        };
+        lab.crosses(&format!("to a group that is listed, from {end:?}"), end, &group, on_a, on_b);
+        let all = frames(100, &Frame::ethernet(src, MacAddr::BROADCAST));
+        let (on_a, on_b): (&[_], &[_]) = match end {
+            End::A => (&[], &all),
+            End::B => (&all, &[]),
+        };
+        lab.crosses(&format!("broadcast from {end:?}"), end, &all, on_a, on_b);
+    }
+    let reflected = (gateway.dropped("deja-vu"), gateway.dropped("unknown-source-mac") - 50);
+    assert!(reflected.0 >= 100 && reflected.0 <= 200 && reflected.1 >= 100 && reflected.1 <= 200, "{reflected:?}");
+    let figures = format!("{} on B dropped as deja-vu, {} on A as unknown-source-mac", reflected.0, reflected.1);
+    lab.report.held("what the cards reflect of it to their VF is no storm", &figures);
+    let before = (gateway.received("eth-srv"), gateway.received("net-a"));
+    let group = frames(100, &Frame::ethernet(SERVER, OTHER_GROUP));
+    lab.crosses("to a group that is not listed, from A", End::A, &group, &[], &[]);
+    let group = frames(100, &Frame::ethernet(LAN, OTHER_GROUP));
+    lab.crosses("to a group that is not listed, from B", End::B, &group, &[], &[]);
+    assert_eq!((gateway.received("eth-srv"), gateway.received("net-a")), before);
+    lab.report.held("the cards keep it from the VFs", "0 reached the gateway");
 
-    let summary = gateway.stop();
-    assert_eq!(summary, Summary { received: 650, generated: 0, sent: 600, dropped: 50 });
-    let figures = format!("{} received, {} sent, {} dropped", summary.received, summary.sent, summary.dropped);
-    lab.report.held("the gateway ends with every frame accounted for and every buffer home", &figures);
-    lab.report.end();
+    lab.machine.set_link(&lab.a, false);
+    gateway.wait_link("eth-srv", false);
+    lab.machine.set_link(&lab.a, true);
+    gateway.wait_link("eth-srv", true);
+    lab.report.held("the server's cable out and in again", "the gateway showed the link down, then up");
+    lab.crosses("unicast then", End::A, &up, &[], &up);
+
+    let (status, text) = vf(lab, "reset", PLAIN);
+    assert!(status != 0 && numvfs(lab).trim() == "2 2", "{text}");
+    let why = text.lines().find(|line| !line.is_empty()).unwrap_or_default().to_owned();
+    lab.report.held("iogate vf reset refuses while the gateway runs", &why);
+    stop(lab, gateway);
+}
+
+/// The gateway tags, the card filters, and its PF's driver takes tags off.
+fn tags_of_the_gateway(lab: &mut Lab) {
+    let setup = Setup { link: "srv-2", vlan: 100, ..PLAIN };
+    let gateway = start(lab, "tags", setup);
+    let old = frames(50, &Frame::ethernet(SERVER, LAN));
+    lab.crosses("the server's link is another VF since a restart: to the old one", End::A, &old, &[], &[]);
+    let up = frames(200, &Frame::ethernet(SERVER, LAN_2));
+    let tagged = frames(200, &Frame::ethernet(SERVER, LAN_2).vlan(100));
+    lab.crosses("and to the new one, which leaves in VLAN 100", End::A, &up, &[], &tagged);
+    let down = frames(200, &Frame::ethernet(LAN_2, SERVER).vlan(100));
+    let plain = frames(200, &Frame::ethernet(LAN_2, SERVER));
+    lab.crosses("from VLAN 100, whose tag the card takes off", End::B, &down, &plain, &[]);
+    let before = gateway.received("net-a");
+    let other = frames(50, &Frame::ethernet(LAN_2, SERVER).vlan(101));
+    lab.crosses("from VLAN 101", End::B, &other, &[], &[]);
+    assert_eq!(gateway.received("net-a"), before);
+    lab.report.held("the card's filter keeps it from the VF", "0 reached the gateway");
+    let untagged = frames(50, &Frame::ethernet(LAN_2, SERVER));
+    lab.crosses("without a tag", End::B, &untagged, &[], &[]);
+    assert_eq!(gateway.dropped("unknown-vlan"), 50);
+    lab.report.held("the gateway drops it", "50 as unknown-vlan");
+    stop(lab, gateway);
+}
+
+/// The card tags.
+fn tags_of_the_card(lab: &mut Lab) {
+    let setup = Setup { vst: "vlan = 200\nqos = 3", ..PLAIN };
+    apply(lab, setup, "iogate vf apply, of VLAN 200 with priority 3");
+    let gateway = start(lab, "vst", setup);
+    let up = frames(200, &Frame::ethernet(SERVER, LAN));
+    let tagged = frames(200, &Frame::ethernet(SERVER, LAN).priority(200, 3));
+    lab.crosses("untagged from the server, leaves in VLAN 200 with priority 3", End::A, &up, &[], &tagged);
+    let down = frames(200, &Frame::ethernet(LAN, SERVER).vlan(200));
+    let plain = frames(200, &Frame::ethernet(LAN, SERVER));
+    lab.crosses("from VLAN 200, untagged to the server", End::B, &down, &plain, &[]);
+    let other = frames(50, &Frame::ethernet(LAN, SERVER).vlan(201));
+    lab.crosses("from VLAN 201", End::B, &other, &[], &[]);
+    lab.crosses("without a tag", End::B, &plain[..50], &[], &[]);
+    stop(lab, gateway);
+}
+
+fn two_queues(lab: &mut Lab) {
+    let workers = "
+        [[worker]]
+        core = 0
+        queues = [\"eth-srv:0\", \"net-a:0\"]
+        [[worker]]
+        core = 1
+        queues = [\"eth-srv:1\", \"net-a:1\"]";
+    let setup = Setup { queues: "queues = 2", workers, ..PLAIN };
+    apply(lab, setup, "iogate vf apply, of no VLAN again");
+    let gateway = start(lab, "queues", setup);
+    let flows = |src, dst, from: [u8; 4], to: [u8; 4]| -> Vec<Vec<u8>> {
+        let flow = |port| Frame::ethernet(src, dst).ipv4(from, to).udp(port, 7).payload([0x5a; 40]).build();
+        (1000..1400).map(flow).collect()
+    };
+    let (server, host) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    for (end, other, sent) in
+        [(End::A, End::B, flows(SERVER, LAN, server, host)), (End::B, End::A, flows(LAN, SERVER, host, server))]
+    {
+        lab.send(end, &sent);
+        let mut came = lab.come(other, sent.len());
+        came.sort();
+        // Flows of different queues may overtake each other.
+        assert!(came == sent, "{} of {} flows", came.len(), sent.len());
+        let figures = format!("{} sent on {end:?}, {} came on {other:?}", sent.len(), came.len());
+        lab.report.held("2 queues of each VF on 2 workers: as many flows", &figures);
+    }
+    let workers = gateway.show("workers");
+    let polled: Vec<u64> = workers.as_array().expect("rows").iter().filter_map(|row| row["packets"].as_u64()).collect();
+    lab.report.held("both workers worked", &format!("{polled:?} packets"));
+    stop(lab, gateway);
+}
+
+fn destroyed(lab: &mut Lab) {
+    let (status, text) = vf(lab, "reset", PLAIN);
+    assert_eq!((status, numvfs(lab).trim()), (0, "0 0"), "{text}");
+    let left = lab.machine.sh("ls -d /sys/bus/pci/devices/*/physfn 2>/dev/null || true");
+    assert_eq!(left, "", "VFs");
+    let verdict = text.lines().last().unwrap_or_default().to_owned();
+    lab.report.held("iogate vf reset, and no VF is left", &verdict);
 }

@@ -162,11 +162,7 @@ impl Gateway {
 
     /// The same, without waiting.
     pub(crate) fn launch(namespace: Option<&str>, config: &str, folder: TempDir) -> Gateway {
-        let file = folder.path().join("gateway.toml");
-        let socket = folder.path().join("gw.sock");
-        fs::write(&file, config.replace("SOCKET", socket.to_str().expect("a path in UTF-8"))).expect("a file");
-        let log = File::create(folder.path().join("log")).expect("a file");
-        let mut command = match namespace {
+        let command = match namespace {
             None => Command::new(IOGATE),
             Some(name) => {
                 let mut command = Command::new("ip");
@@ -174,12 +170,22 @@ impl Gateway {
                 command
             }
         };
+        Gateway::launch_by(command, config, folder)
+    }
+
+    /// The same, by a command that becomes the gateway.
+    pub(crate) fn launch_by(mut command: Command, config: &str, folder: TempDir) -> Gateway {
+        let file = folder.path().join("gateway.toml");
+        let socket = folder.path().join("gw.sock");
+        fs::write(&file, config.replace("SOCKET", socket.to_str().expect("a path in UTF-8"))).expect("a file");
+        let log = File::create(folder.path().join("log")).expect("a file");
         let both = log.try_clone().expect("a second handle");
         let child = command.arg("run").arg(&file).stdin(Stdio::null()).stdout(log).stderr(both).spawn();
         Gateway { child: child.expect("the gateway starts"), folder }
     }
 
-    fn ready(mut self) -> Gateway {
+    /// Waits until it is ready.
+    pub(crate) fn ready(mut self) -> Gateway {
         let ready = wait(PATIENCE, || {
             let status = self.child.try_wait().expect("a child of this process");
             assert!(status.is_none(), "the gateway ended: {status:?}\n{}", self.log());

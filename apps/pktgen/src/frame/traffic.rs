@@ -5,7 +5,6 @@ use super::plan::{Patch, Plan, plan};
 use super::size::{FCS, GAP, mixed};
 use super::values::{Cursor, mix};
 use iogate::packet::Stamp;
-use std::fmt;
 use std::sync::Arc;
 use zerocopy::IntoBytes;
 
@@ -28,18 +27,12 @@ use zerocopy::IntoBytes;
 /// }
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     shared: Arc<Shared>,
 }
 
-impl fmt::Debug for Prepared {
-    /// The streams' names: their frames may be megabytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Prepared").field(&self.shared.names).finish()
-    }
-}
-
+#[derive(Debug)]
 struct Shared {
     names: Vec<String>,
     plans: Vec<Plan>,
@@ -133,7 +126,7 @@ pub const fn wire_bits(length: usize) -> u64 {
 }
 
 /// Writes frame after frame; see [`Prepared::worker`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Traffic {
     shared: Arc<Shared>,
     streams: Box<[Running]>,
