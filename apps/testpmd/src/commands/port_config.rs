@@ -248,6 +248,7 @@ fn offload(app: &mut App, values: &Values) {
     }
     let offloads = if rx { &mut port.config.rx_offloads } else { &mut port.config.tx_offloads };
     *offloads = if on { *offloads | bit } else { *offloads & !bit };
+    port.without.retain(|(of_rx, _), _| *of_rx != rx);
     port.changed = true;
 }
 
@@ -273,5 +274,7 @@ fn queue_offload(app: &mut App, values: &Values) {
     }
     let config = if rx { port.config.rx_queue_mut(queue) } else { port.config.tx_queue_mut(queue) };
     config.offloads = if on { config.offloads | bit } else { config.offloads & !bit };
+    let without = port.without.entry((rx, queue)).or_default();
+    *without = if on { *without & !bit } else { *without | bit };
     port.changed = true;
 }

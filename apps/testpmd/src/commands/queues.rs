@@ -121,7 +121,8 @@ fn offloads(app: &mut App, values: &Values) {
         false => (config.tx_offloads, config.tx_queues),
     };
     let own = |queue| if rx { config.rx_queue(queue).offloads } else { config.tx_queue(queue).offloads };
-    let of_queues: Vec<u64> = (0..count).map(|queue| of_port | own(queue)).collect();
+    let kept = |queue| of_port & !port.without.get(&(rx, queue)).copied().unwrap_or(0);
+    let of_queues: Vec<u64> = (0..count).map(|queue| kept(queue) | own(queue)).collect();
     if app.json {
         return json::device::offload_configuration(id, rx, of_port, &of_queues);
     }

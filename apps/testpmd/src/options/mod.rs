@@ -98,6 +98,9 @@ pub(crate) struct Noisy {
 /// `--rss-ip`, the default.
 pub(crate) const RSS_IP: u64 = crate::show::rss::IP;
 
+/// `RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE`, which ports have that can.
+pub(crate) const MBUF_FAST_FREE: u64 = 1 << 16;
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -133,6 +136,7 @@ impl Default for Options {
                 rx: QueueConfig { descriptors: 0, ..QueueConfig::default() },
                 tx: QueueConfig { descriptors: 0, ..QueueConfig::default() },
                 rss_fields: RSS_IP,
+                tx_offloads: MBUF_FAST_FREE,
                 ..PortConfig::default()
             },
             burst: 32,

@@ -11,6 +11,7 @@ pub(crate) use stop::stop;
 
 pub(crate) use sample::{INTERVAL, Rate, Recent, Sample};
 
+use crate::options::MBUF_FAST_FREE;
 use crate::soft::Device;
 use iogate::packet::MacAddr;
 use iogate::port::{FlowRule, Port, PortConfig};
@@ -23,6 +24,9 @@ pub(crate) struct PortState {
     /// While it is started.
     pub(crate) port: Option<Port>,
     pub(crate) config: PortConfig,
+    /// Offloads of the port that single queues are to be without: by direction (RX is true) and queue. Devices turn
+    /// them on all the same, so this is what is shown.
+    pub(crate) without: BTreeMap<(bool, u16), u64>,
     /// Whether the next start configures it.
     pub(crate) changed: bool,
     /// Groups that it was told to receive.
@@ -41,10 +45,12 @@ pub(crate) struct PortState {
 impl PortState {
     /// Of a device that was just attached.
     pub(crate) fn new(device: Device, config: &PortConfig) -> Self {
+        let tx_offloads = config.tx_offloads & (device.info().tx_offloads | !MBUF_FAST_FREE);
         PortState {
-            config: PortConfig { rx_own: Vec::new(), tx_own: Vec::new(), ..config.clone() },
+            config: PortConfig { rx_own: Vec::new(), tx_own: Vec::new(), tx_offloads, ..config.clone() },
             device,
             port: None,
+            without: BTreeMap::new(),
             changed: true,
             groups: Vec::new(),
             flows: Vec::new(),

@@ -12,7 +12,7 @@ use super::vlan::{Strip, Vlans};
 use iogate::packet::MacAddr;
 use iogate::port::{
     FlowControl, FlowCount, FlowError, FlowHash, FlowRule, MAX_QUEUES, Port, PortConfig, PortInfo, PortStats,
-    QueueInfo, QueueState, Thresholds, Tunnel, VlanOffloads,
+    QueueInfo, QueueState, Thresholds, Tunnel, VlanOffloads, interface_mtu, set_interface_mtu,
 };
 use iogate::prelude::MbufPool;
 use iogate::{Errno, Error, Result};
@@ -73,8 +73,11 @@ struct State {
     reta: Vec<u16>,
     table: Table,
     tunnels: Vec<u16>,
-    /// How it was started last.
+    /// How it was started last, and with what room in a buffer.
     config: PortConfig,
+    room: usize,
+    /// RX queues of the device.
+    polled: u16,
     /// RX and TX queues that do not run, a bit each.
     stopped: (u64, u64),
     rings: Option<Arc<Rings>>,
@@ -125,16 +128,21 @@ impl Device {
     /// Starts it. The device gets as much of the configuration as it can do.
     pub(crate) fn start(&self, config: &PortConfig, pool: &MbufPool) -> Result<Port> {
         let Some(soft) = &self.soft else { return self.device.start(config, pool) };
+        let room = pool.alloc().map_or(0, |buffer| buffer.tailroom());
         let mut native = soft.native(self.device.info(), config);
-        let started = match self.device.start(&native, pool) {
-            // The driver knows no MTU: what is longer is dropped here all the same.
-            Err(error) if native.mtu.is_some() && error.errno() == Some(Errno(ENOTSUP)) => {
-                native.mtu = None;
-                self.device.start(&native, pool)
-            }
-            started => started,
-        }?;
-        soft.started(config, native.mtu.is_none());
+        let longest = config.mtu.map_or(0, |mtu| usize::from(mtu) + OVERHEAD);
+        if longest > room {
+            native.rx_offloads |= rx::SCATTER & self.device.info().rx_offloads;
+        }
+        let started = self.device.start(&native, pool)?;
+        if let Some(mtu) = config.mtu {
+            self.widen(mtu)?;
+        }
+        soft.started(config);
+        let mut state = soft.state.borrow_mut();
+        state.room = room;
+        state.polled = started.rx_queues();
+        drop(state);
         Ok(started)
     }
 
@@ -154,7 +162,7 @@ impl Device {
 
     /// Whether there is such an RX queue on the device itself, to be polled.
     pub(crate) fn polls(&self, queue: u16) -> bool {
-        self.soft.is_none() || queue < self.device.info().max_rx_queues
+        self.soft.as_ref().is_none_or(|soft| queue < soft.state.borrow().polled)
     }
 
     /// What is to be done to packets of an RX queue before anything else; nothing when there is nothing to do.
@@ -200,7 +208,8 @@ impl Device {
     /// All addresses that it receives, its own first.
     pub(crate) fn macs(&self) -> Result<Vec<MacAddr>> {
         let Some(soft) = &self.soft else { return self.device.macs() };
-        Ok([self.mac()].into_iter().chain(soft.state.borrow().macs.iter().copied()).collect())
+        let own = [self.mac()].into_iter().filter(|mac| !mac.is_zero());
+        Ok(own.chain(soft.state.borrow().macs.iter().copied()).collect())
     }
 
     /// Makes another address its own.
@@ -287,7 +296,7 @@ impl Device {
         let Some(soft) = &self.soft else { return self.device.set_vlan(vlan) };
         let bits = features::vlan_bits(vlan);
         // Those that nobody knows are asked of the device, to be refused in its words.
-        let native = bits & (self.device.info().rx_offloads | !soft.info.rx_offloads);
+        let native = bits & (features::native_rx(self.device.info()) | !soft.info.rx_offloads);
         if native != features::vlan_bits(self.device.vlan()) {
             self.device.set_vlan(features::vlan_of(native))?;
         }
@@ -298,7 +307,7 @@ impl Device {
     /// Receives a VLAN, or no more, while the filter is on.
     pub(crate) fn filter_vlan(&self, vlan: u16, receive: bool) -> Result<()> {
         match &self.soft {
-            Some(soft) if self.device.info().rx_offloads & rx::VLAN_FILTER == 0 => {
+            Some(soft) if features::native_rx(self.device.info()) & rx::VLAN_FILTER == 0 => {
                 if soft.state.borrow().vlan & rx::VLAN_FILTER == 0 {
                     crate::screen::warn(&format!("Port {}: VLAN-filtering disabled", self.id()));
                     return Err(self.error("VLAN-filtering disabled", ENOSYS));
@@ -321,13 +330,28 @@ impl Device {
     /// Changes the MTU.
     pub(crate) fn set_mtu(&self, bytes: u16) -> Result<()> {
         let Some(soft) = &self.soft else { return self.device.set_mtu(bytes) };
-        let info = self.info();
-        match self.device.set_mtu(bytes) {
-            Err(error) if error.errno() != Some(Errno(ENOTSUP)) => return Err(error),
-            Err(_) if !(info.min_mtu..=info.max_mtu).contains(&bytes) => return Err(self.error("the MTU", EINVAL)),
-            _ => {}
+        if !(self.info().min_mtu..=self.info().max_mtu).contains(&bytes) {
+            return Err(self.error("the MTU", EINVAL));
         }
+        self.widen(bytes)?;
         soft.change().mtu = Some(bytes);
+        Ok(())
+    }
+
+    /// Has the device, and the interface behind it, let packets of a size pass. An interface is not made narrower than
+    /// it was: packets that are too long are dropped here, and other programs may want it as it is.
+    fn widen(&self, bytes: u16) -> Result<()> {
+        let interface = features::interface(self.device.info());
+        let read = |name| interface_mtu(name).unwrap_or(0);
+        let before = interface.map_or(0, read);
+        match self.device.set_mtu(bytes) {
+            Err(error) if error.errno() == Some(Errno(ENOTSUP)) => {}
+            result => result?,
+        }
+        let (Some(name), wanted) = (interface, before.max(bytes.into())) else { return Ok(()) };
+        if read(name) < wanted && set_interface_mtu(name, wanted).is_err() {
+            return Err(self.error("the MTU of the interface", EINVAL));
+        }
         Ok(())
     }
 
@@ -567,7 +591,7 @@ impl Device {
             writeback: writeback.or(usual.writeback).unwrap_or(0),
             deferred_start: own.deferred_start,
             drop: drop.or(usual.drop).unwrap_or(false),
-            scattered: rx && offloads & rx::SCATTER != 0,
+            scattered: rx && (offloads & rx::SCATTER != 0 || soft.scatters(&state)),
             state: if runs { QueueState::Started } else { QueueState::Stopped },
         })
     }
@@ -640,33 +664,42 @@ impl Soft {
         state
     }
 
+    /// Whether packets may be longer than a buffer, and come in several then.
+    fn scatters(&self, state: &State) -> bool {
+        let longer = state.mtu.is_some_and(|mtu| usize::from(mtu) + OVERHEAD > state.room);
+        self.info.rx_offloads & rx::SCATTER != 0 && longer
+    }
+
     fn losses(&self) -> Losses {
         Losses::of(&self.counters).since(self.state.borrow().forgiven)
     }
 
     /// What the device itself is told of a configuration.
     fn native(&self, info: &PortInfo, config: &PortConfig) -> PortConfig {
-        let mut native = config.clone();
+        let mut native = PortConfig { mtu: None, ..config.clone() };
         native.rx_queues = config.rx_queues.min(info.max_rx_queues);
         native.tx_queues = config.tx_queues.min(info.max_tx_queues);
-        native.rx_offloads &= info.rx_offloads;
+        if self.spreads && config.rss_fields != 0 {
+            native.rss_fields = 0;
+            native.rx_queues = features::pairs(info, native.rx_queues);
+            native.tx_queues = features::pairs(info, native.tx_queues);
+        }
+        native.rx_offloads &= features::native_rx(info);
         native.tx_offloads &= info.tx_offloads;
-        native.rx_own.retain(|(queue, _)| *queue < native.rx_queues);
-        native.tx_own.retain(|(queue, _)| *queue < native.tx_queues);
         for (_, own) in &mut native.rx_own {
-            (own.offloads, own.deferred_start) = (own.offloads & info.rx_queue_offloads, false);
+            (own.offloads, own.deferred_start) =
+                (own.offloads & info.rx_queue_offloads & features::native_rx(info), false);
         }
         for (_, own) in &mut native.tx_own {
             (own.offloads, own.deferred_start) = (own.offloads & info.tx_queue_offloads, false);
         }
-        if self.spreads {
-            native.rss_fields = 0;
-        }
+        native.rx_own.retain(|(queue, _)| *queue < native.rx_queues);
+        native.tx_own.retain(|(queue, _)| *queue < native.tx_queues);
         native
     }
 
-    /// It was started with a configuration, of which the device may not know the MTU.
-    fn started(&self, config: &PortConfig, own_mtu: bool) {
+    /// It was started with a configuration.
+    fn started(&self, config: &PortConfig) {
         let mut state = self.change();
         let queues = config.rx_queues;
         if state.reta.is_empty() || state.config.rx_queues != queues {
@@ -674,9 +707,7 @@ impl Soft {
         }
         state.fields = if queues > 1 { config.rss_fields & spread::FIELDS } else { 0 };
         state.vlan = config.rx_offloads & features::vlan_bits(features::vlan_of(u64::MAX));
-        if config.mtu.is_some() && (own_mtu || state.mtu.is_none()) {
-            state.mtu = config.mtu;
-        }
+        state.mtu = config.mtu.or(state.mtu);
         let deferred = |own: &[(u16, iogate::port::QueueConfig)]| {
             own.iter().filter(|(_, own)| own.deferred_start).fold(0, |bits, (queue, _)| bits | 1 << queue)
         };
@@ -693,8 +724,9 @@ impl Soft {
 
     fn program(&self, device: &Device) -> Program {
         let (native, state) = (device.device.info(), self.state.borrow());
-        let on = |bit: u64| native.rx_offloads & bit == 0 && state.config.rx_offloads & bit != 0;
-        let vlan = |bit: u64| native.rx_offloads & bit == 0 && state.vlan & bit != 0;
+        let own = !features::native_rx(native);
+        let on = |bit: u64| own & state.config.rx_offloads & bit != 0;
+        let vlan = |bit: u64| own & state.vlan & bit != 0;
         let addresses = || Addresses {
             own: device.macs().unwrap_or_default(),
             groups: state.groups.clone(),
@@ -706,14 +738,12 @@ impl Soft {
             function: FlowHash::Default,
             table: state.reta.clone(),
         };
-        let scatter = (self.info.rx_offloads & !native.rx_offloads) & rx::SCATTER != 0;
         Program {
             forget: native.passes_buffers,
             longest: state.mtu.map(|mtu| usize::from(mtu) + OVERHEAD),
-            one_buffer: scatter && state.mtu.is_some() && state.config.rx_offloads & rx::SCATTER == 0,
             addresses: (!state.promiscuous).then(addresses),
             // As cards do: who wants to see everything sees every VLAN.
-            vlans: (vlan(rx::VLAN_FILTER) && !state.promiscuous).then(|| state.vlans.clone()),
+            vlans: (vlan(rx::VLAN_FILTER) && !state.promiscuous).then(|| state.vlans.extended(vlan(rx::VLAN_EXTEND))),
             checks: Checks {
                 ip: on(rx::IPV4_CKSUM),
                 udp: on(rx::UDP_CKSUM),

@@ -34,6 +34,29 @@ const CLAIM_TO_SPREAD: [&str; 1] = ["net_tap"];
 /// Drivers whose packets come in several buffers when they are long, and that do not say so.
 const SCATTER_SILENTLY: [&str; 2] = ["net_pcap", "net_ring"];
 
+/// RX offloads that a device has itself and that are left to it. Not those that its driver does in software too, and
+/// worse: it cannot change them while it runs, or says nothing of IPv6.
+pub(super) fn native_rx(native: &PortInfo) -> u64 {
+    let worse = match native.driver.as_str() {
+        "net_af_packet" => rx::VLAN_STRIP,
+        "net_tap" => rx::IPV4_CKSUM | rx::UDP_CKSUM | rx::TCP_CKSUM,
+        _ => 0,
+    };
+    native.rx_offloads & !worse
+}
+
+/// The kernel's interface behind a device, if there is one.
+pub(super) fn interface(native: &PortInfo) -> Option<&str> {
+    native.arguments.split(',').find_map(|argument| argument.strip_prefix("iface="))
+}
+
+/// How many queue pairs of a device are used where software spreads packets over `wanted`.
+pub(super) fn pairs(native: &PortInfo, wanted: u16) -> u16 {
+    // The kernel spreads over a tap's queues by a rule of its own, and what it puts into two of them would come out
+    // in another order. The other devices cannot be without some of their queues: packets are already in them.
+    if native.driver == "net_tap" { 1 } else { wanted }
+}
+
 /// Whether packets are spread by the device itself.
 pub(super) fn spreads(native: &PortInfo) -> bool {
     native.rss_supported != 0 && !CLAIM_TO_SPREAD.contains(&native.driver.as_str())
@@ -42,7 +65,7 @@ pub(super) fn spreads(native: &PortInfo) -> bool {
 /// What a device can do with software's help.
 pub(super) fn added(native: &PortInfo) -> PortInfo {
     let mut info = native.clone();
-    info.rx_offloads |= rx::VLAN_STRIP | rx::QINQ_STRIP | rx::VLAN_FILTER;
+    info.rx_offloads |= rx::VLAN_STRIP | rx::QINQ_STRIP | rx::VLAN_FILTER | rx::VLAN_EXTEND;
     info.rx_offloads |= rx::IPV4_CKSUM | rx::UDP_CKSUM | rx::TCP_CKSUM | rx::SCTP_CKSUM;
     if SCATTER_SILENTLY.contains(&native.driver.as_str()) {
         info.rx_offloads |= rx::SCATTER;

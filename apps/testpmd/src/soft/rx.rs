@@ -18,8 +18,6 @@ pub(crate) struct Program {
     pub(super) forget: bool,
     /// The longest frame, bytes.
     pub(super) longest: Option<usize>,
-    /// Packets in several buffers are too long.
-    pub(super) one_buffer: bool,
     /// Unless it is promiscuous.
     pub(super) addresses: Option<Addresses>,
     pub(super) vlans: Option<Vlans>,
@@ -34,8 +32,8 @@ pub(crate) struct Program {
 impl Program {
     /// Whether there is nothing to do.
     pub(super) fn idle(&self) -> bool {
-        let Program { longest, one_buffer, addresses, stopped, .. } = self;
-        longest.is_none() && !one_buffer && addresses.is_none() && *stopped == 0 && !self.reads_headers()
+        let Program { longest, addresses, stopped, .. } = self;
+        longest.is_none() && addresses.is_none() && *stopped == 0 && !self.reads_headers()
     }
 
     fn reads_headers(&self) -> bool {
@@ -114,7 +112,7 @@ impl Program {
         if self.forget {
             packet.forget_notes();
         }
-        if self.longest.is_some_and(|longest| packet.len() > longest) || self.one_buffer && packet.segments() > 1 {
+        if self.longest.is_some_and(|longest| packet.len() > longest) {
             return Some(Away::Lost(Lost::Oversize));
         }
         if self.addresses.as_ref().is_some_and(|addresses| !addresses.receives(packet.data())) {

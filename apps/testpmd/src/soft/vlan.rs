@@ -7,25 +7,35 @@ use iogate::prelude::*;
 
 /// The VLANs that a port receives.
 #[derive(Clone, Debug)]
-pub(super) struct Vlans(Box<[u64; 64]>);
+pub(super) struct Vlans {
+    bits: Box<[u64; 64]>,
+    /// Of two tags the inner one counts (`vlan set extend`).
+    extended: bool,
+}
 
 impl Default for Vlans {
     fn default() -> Self {
-        Vlans(Box::new([0; 64]))
+        Vlans { bits: Box::new([0; 64]), extended: false }
     }
 }
 
 impl Vlans {
+    /// The same, with the inner one of two tags counting, or the outer one.
+    pub(super) fn extended(&self, extended: bool) -> Vlans {
+        Vlans { extended, ..self.clone() }
+    }
+
     /// Receives one, or no more.
     pub(super) fn set(&mut self, vlan: u16, receive: bool) {
-        let (word, bit) = (&mut self.0[usize::from(vlan & 0xfff) / 64], 1 << (vlan % 64));
+        let (word, bit) = (&mut self.bits[usize::from(vlan & 0xfff) / 64], 1 << (vlan % 64));
         *word = if receive { *word | bit } else { *word & !bit };
     }
 
-    /// Whether a frame is received: it has no tag, one with a priority alone, or one of these VLANs outside.
+    /// Whether a frame is received: it has no tag, one with a priority alone, or one of these VLANs.
     pub(super) fn receives(&self, headers: &Headers) -> bool {
-        let vlan = headers.outer.map_or(0, |tag| tag.tci.vid());
-        vlan == 0 || self.0[usize::from(vlan) / 64] >> (vlan % 64) & 1 == 1
+        let tag = headers.inner.filter(|_| self.extended).or(headers.outer);
+        let vlan = tag.map_or(0, |tag| tag.tci.vid());
+        vlan == 0 || self.bits[usize::from(vlan) / 64] >> (vlan % 64) & 1 == 1
     }
 }
 
@@ -114,6 +124,18 @@ mod tests {
         fn no_bytes_break_it(bytes in proptest::collection::vec(any::<u8>(), 0..64), one: bool, both: bool) {
             stripped(Strip { one, both }, &bytes);
         }
+    }
+
+    #[test]
+    fn the_outer_tag_counts_or_the_inner_one() {
+        let mut vlans = Vlans::default();
+        vlans.set(5, true);
+        let [inside, outside] =
+            [(6, 5), (5, 6)].map(|(outer, inner)| Frame::ethernet(mac(1), mac(2)).qinq(outer, inner).build());
+        assert!(vlans.receives(&Headers::of(&outside)) && !vlans.receives(&Headers::of(&inside)));
+        vlans.extended = true;
+        assert!(vlans.receives(&Headers::of(&inside)) && !vlans.receives(&Headers::of(&outside)));
+        assert!(vlans.receives(&Headers::of(&Frame::ethernet(mac(1), mac(2)).vlan(5).build())), "one tag alone");
     }
 
     #[test]
