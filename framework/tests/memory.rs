@@ -28,6 +28,31 @@ fn data_grows_and_shrinks_at_both_ends() {
 }
 
 #[test]
+fn the_front_moves_both_ways_at_once() {
+    let pool = pool("front", 64);
+    let _complete = Complete::new(&pool);
+    let mut packet = pool.alloc_from(b"abcdef").unwrap();
+    assert!(packet.move_front(0, 2) && packet.move_front(0, 0));
+    assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130));
+    assert!(packet.move_front(2, 0) && packet.move_front(1, 3));
+    assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130));
+    assert!(!packet.move_front(131, 0) && !packet.move_front(0, 5) && !packet.move_front(u16::MAX, u16::MAX));
+    assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130), "what fails changes nothing");
+    assert!(packet.move_front(130, 0) && packet.headroom() == 0);
+}
+
+#[test]
+fn the_front_of_a_buffer_is_there_however_short_the_data_is() {
+    let pool = pool("front", 64);
+    let _complete = Complete::new(&pool);
+    let mut packet = pool.alloc_from(b"abc").unwrap();
+    assert_eq!(packet.front::<64>().map(|front| &front[..3]), Some(&b"abc"[..]));
+    assert!(packet.front::<2048>().is_some() && packet.front::<2049>().is_none());
+    assert!(packet.chain(pool.alloc_from(b"d").unwrap()).is_ok());
+    assert!(packet.front::<1>().is_none(), "several segments");
+}
+
+#[test]
 fn a_copy_is_independent_and_may_be_of_several_segments() {
     let small = eal().pool("small").buffers(64).data_room(128 + 64).create().unwrap();
     let _complete = Complete::new(&small);
@@ -326,6 +351,23 @@ proptest! {
             prop_assert_eq!(pool.in_use() as usize, model.len());
         }
     }
+}
+
+#[test]
+fn each_packet_is_taken_once_also_when_somebody_panics() {
+    let pool = pool("each", 64);
+    let _complete = Complete::new(&pool);
+    let mut batch = numbered(&pool, 8);
+    let mut taken = Vec::new();
+    batch.take_each(|packet, number| taken.push((packet, *number)));
+    assert!(batch.is_empty() && taken.iter().map(|(_, number)| *number).eq(0..8));
+    drop(taken);
+    let mut batch = numbered(&pool, 8);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        batch.take_each(|_, number| assert!(*number != 3, "as it must"));
+    }));
+    assert!(panicked.is_err() && batch.is_empty());
+    assert_eq!(pool.in_use(), 0, "the rest was given back");
 }
 
 #[test]

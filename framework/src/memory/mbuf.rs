@@ -90,14 +90,24 @@ impl Mbuf {
         unsafe { slice::from_raw_parts_mut(data_start(head), usize::from(head.data_len)) }
     }
 
+    /// The first `N` bytes, whether the data reaches so far or not: behind its end stands whatever the
+    /// buffer was used for before. For parsers that read all headers alike and see afterwards which of
+    /// them were there. Nothing when the packet has several segments, or the buffer ends before.
+    #[inline]
+    pub fn front<const N: usize>(&self) -> Option<&[u8; N]> {
+        let head = self.head();
+        if head.nb_segs != 1 || usize::from(head.data_off) + N > usize::from(head.buf_len) {
+            return None;
+        }
+        // SAFETY: the buffer has `buf_len` bytes, all of them initialised when its pool was mapped, and
+        // nobody else writes to them.
+        Some(unsafe { &*data_start(head).cast::<[u8; N]>() })
+    }
+
     /// Brings the start of the data closer: for all packets of a batch before the first is read.
     #[inline]
     pub fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint, which reads nothing for the program, whatever the address.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(data_start(self.head()).cast());
-        }
+        super::prefetch_at(data_start(self.head()));
     }
 
     /// The header at the front of the packet.
@@ -148,6 +158,24 @@ impl Mbuf {
         head.data_off += bytes as u16;
         head.data_len -= bytes as u16;
         head.pkt_len -= bytes as u32;
+        true
+    }
+
+    /// [`prepend`](Mbuf::prepend) and [`trim_front`](Mbuf::trim_front) in one, without a branch for the
+    /// direction: grows the packet at its front by `longer` bytes and shortens it by `shorter`. False,
+    /// and nothing done, when the headroom or the first segment is too small.
+    #[inline]
+    #[must_use]
+    pub fn move_front(&mut self, longer: u16, shorter: u16) -> bool {
+        let head = self.head_mut();
+        let (offset, len) =
+            (u32::from(head.data_off) + u32::from(shorter), u32::from(head.data_len) + u32::from(longer));
+        if offset < u32::from(longer) || len < u32::from(shorter) || len > u32::from(u16::MAX) {
+            return false;
+        }
+        head.data_off = (offset - u32::from(longer)) as u16;
+        head.data_len = (len - u32::from(shorter)) as u16;
+        head.pkt_len = head.pkt_len.wrapping_add(u32::from(longer)).wrapping_sub(u32::from(shorter));
         true
     }
 

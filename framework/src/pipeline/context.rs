@@ -98,15 +98,18 @@ impl Context {
         mut decide: impl FnMut(&mut Mbuf, &mut M) -> Option<DropReason>,
     ) {
         // For all of them first: most batches keep every packet, and then none has to be moved.
-        let mut reasons = [None; BURST];
-        let mut any = false;
-        for ((packet, meta), reason) in batch.iter_mut().zip(&mut reasons) {
-            *reason = decide(packet, meta);
-            any |= reason.is_some();
+        let mut reasons = [DropReason::UNROUTED; BURST];
+        let mut dropped = 0_u32;
+        for (at, ((packet, meta), reason)) in batch.iter_mut().zip(&mut reasons).enumerate() {
+            if let Some(why) = decide(packet, meta) {
+                *reason = why;
+                dropped |= 1 << at;
+            }
         }
-        if any {
-            let mut reasons = reasons.into_iter();
-            batch.remove_if(|_, _| reasons.next().flatten(), |packet, _, reason| self.drop(packet, reason));
+        if dropped != 0 {
+            let mut reasons = (0..).zip(reasons);
+            let mut decided = || reasons.next().and_then(|(at, reason)| (dropped >> at & 1 != 0).then_some(reason));
+            batch.remove_if(|_, _| decided(), |packet, _, reason| self.drop(packet, reason));
         }
     }
 

@@ -169,18 +169,30 @@ impl Outlet {
 
     /// Sends a packet, with the next burst.
     #[inline]
-    pub fn push(&mut self, mut packet: Mbuf) {
+    pub fn push(&mut self, packet: Mbuf) {
+        let is_plain = (!self.finishes || !packet.is_unfinished()) && (!self.whole_only || packet.segments() == 1);
+        if !is_plain {
+            return self.push_slowly(packet);
+        }
+        if let Err(packet) = self.pending.push(packet, ()) {
+            self.push_slowly(packet);
+        }
+    }
+
+    /// A packet that the port cannot send as it is, or that there is no room for at once.
+    #[inline(never)]
+    fn push_slowly(&mut self, mut packet: Mbuf) {
         if self.finishes && packet.is_unfinished() {
             return self.push_unfinished(packet);
         }
         if self.whole_only && !packet.linearize() {
             return self.counters.drops.add(DropReason::CHAINED, packet.len());
         }
-        if let Err(packet) = self.pending.push(packet, ()) {
+        if self.pending.is_full() {
             self.send_pending();
-            if let Err(packet) = self.pending.push(packet, ()) {
-                self.counters.drops.add(DropReason::TX_FULL, packet.len());
-            }
+        }
+        if let Err(packet) = self.pending.push(packet, ()) {
+            self.counters.drops.add(DropReason::TX_FULL, packet.len());
         }
     }
 

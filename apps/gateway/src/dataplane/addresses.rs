@@ -4,6 +4,7 @@
 //! quarter full, 16 bytes an entry, so that a lookup is one cache line, and mostly one entry.
 //! Measured against `rte_hash` in `bench/`.
 
+use iogate::memory::prefetch;
 use iogate::packet::MacAddr;
 
 /// Where an address is looked for.
@@ -25,15 +26,64 @@ impl Scope {
     }
 }
 
+/// A MAC address and a VLAN, in eight bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address(u64);
+
+impl Address {
+    /// With this tag, or [`UNTAGGED`].
+    #[inline]
+    pub fn new(mac: MacAddr, tag: u16) -> Self {
+        let [a, b, c, d, e, f] = mac.octets();
+        Self::from_bits(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), tag)
+    }
+
+    /// From the MAC address as it is loaded: its first octet the lowest, the upper 16 bits zero.
+    #[inline]
+    pub(super) fn from_bits(mac: u64, tag: u16) -> Self {
+        Address(mac | u64::from(tag) << 48)
+    }
+
+    /// Its tag, or [`UNTAGGED`].
+    #[inline]
+    pub(super) fn vlan(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The same without its tag.
+    #[inline]
+    pub(super) fn untagged(self) -> Self {
+        Address(self.0 << 16 >> 16)
+    }
+
+    /// Whether it is a group's.
+    #[inline]
+    pub(super) fn is_multicast(self) -> bool {
+        self.0 & 1 != 0
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    key: u64,
-    scope: u32,
+    address: Address,
+    scope: Scope,
     value: u32,
 }
 
-/// No value is this one, and no scope.
-const FREE: u32 = u32::MAX;
+/// No value is this one.
+pub const NOWHERE: u32 = u32::MAX;
+
+impl Entry {
+    #[inline]
+    fn is(&self, scope: Scope, address: Address) -> bool {
+        (self.address == address) & (self.scope == scope)
+    }
+}
+
+const FREE: Entry = Entry { address: Address(0), scope: Scope(u32::MAX), value: NOWHERE };
+
+/// So many addresses get a table that is half as full as that of more.
+const FEW: usize = 4096;
 
 /// From (scope, tag, MAC address) to a number.
 #[derive(Clone, Debug)]
@@ -46,21 +96,21 @@ impl Addresses {
     /// Makes the table. Of two equal keys the first counts; the configuration has none.
     ///
     /// # Panics
-    /// When a value is `u32::MAX`.
+    /// When a value is [`NOWHERE`].
     pub fn new(items: &[(Scope, u16, MacAddr, u32)]) -> Self {
-        let size = (items.len() * 4).next_power_of_two().max(16);
-        let free = Entry { key: 0, scope: FREE, value: FREE };
+        let sparse = if items.len() <= FEW { 8 } else { 4 };
+        let size = (items.len() * sparse).next_power_of_two().max(16);
         let mut table =
-            Addresses { entries: vec![free; size].into_boxed_slice(), shift: u64::BITS - size.trailing_zeros() };
+            Addresses { entries: vec![FREE; size].into_boxed_slice(), shift: u64::BITS - size.trailing_zeros() };
         for &(scope, tag, mac, value) in items {
-            assert!(value != FREE, "a value is out of range");
+            assert!(value != NOWHERE, "a value is out of range");
             if table.find(scope, tag, mac).is_none() {
-                let key = key(tag, mac);
-                let mut at = table.start(key, scope);
-                while table.entries[at].value != FREE {
+                let address = Address::new(mac, tag);
+                let mut at = table.place(scope, address);
+                while table.entries[at].value != NOWHERE {
                     at = (at + 1) & (size - 1);
                 }
-                table.entries[at] = Entry { key, scope: scope.0, value };
+                table.entries[at] = Entry { address, scope, value };
             }
         }
         table
@@ -69,34 +119,49 @@ impl Addresses {
     /// The number of this address here, if it has one.
     #[inline]
     pub fn find(&self, scope: Scope, tag: u16, mac: MacAddr) -> Option<u32> {
-        let key = key(tag, mac);
-        let mut at = self.start(key, scope);
-        loop {
-            // In range: the start is below the size, a power of two, and so is the mask.
-            let entry = self.entries[at & (self.entries.len() - 1)];
-            if (entry.key == key) & (entry.scope == scope.0) {
-                return Some(entry.value);
-            }
-            if entry.scope == FREE {
-                return None;
-            }
-            at += 1;
+        let value = self.number(scope, Address::new(mac, tag));
+        (value != NOWHERE).then_some(value)
+    }
+
+    /// The number of this address here, or [`NOWHERE`].
+    #[inline]
+    pub(super) fn number(&self, scope: Scope, address: Address) -> u32 {
+        let at = self.place(scope, address);
+        match self.entries.get(at) {
+            // One branch for both, the right entry and a free one, since nobody can guess which it is.
+            Some(entry) if entry.is(scope, address) | (entry.value == NOWHERE) => entry.value,
+            _ => self.further(at + 1, scope, address),
         }
     }
 
-    #[inline]
-    fn start(&self, key: u64, scope: Scope) -> usize {
-        // Both halves of the product together depend on every bit of the key.
-        let product = u128::from(key ^ (u64::from(scope.0) << 17)) * 0x9e37_79b9_7f4a_7c15;
-        ((product as u64 ^ (product >> 64) as u64) >> self.shift) as usize
+    #[inline(never)]
+    fn further(&self, at: usize, scope: Scope, address: Address) -> u32 {
+        let (before, behind) = self.entries.split_at(at.min(self.entries.len()));
+        let mut entries = behind.iter().chain(before);
+        let found = entries.find(|entry| entry.is(scope, address) | (entry.value == NOWHERE));
+        found.map_or(NOWHERE, |entry| entry.value)
     }
-}
 
-#[inline]
-fn key(tag: u16, mac: MacAddr) -> u64 {
-    let [a, b, c, d, e, f] = mac.octets();
-    let [high, low] = tag.to_be_bytes();
-    u64::from_le_bytes([a, b, c, d, e, f, high, low])
+    /// Fetches the place where [`number`](Addresses::number) will look.
+    #[inline]
+    pub(super) fn prefetch(&self, scope: Scope, address: Address) {
+        if let Some(entry) = self.entries.get(self.place(scope, address)) {
+            prefetch(entry);
+        }
+    }
+
+    /// Bytes.
+    pub(super) fn size(&self) -> usize {
+        size_of_val(&*self.entries)
+    }
+
+    /// Below the number of entries.
+    #[inline]
+    fn place(&self, scope: Scope, address: Address) -> usize {
+        // The upper bits of the product depend on every bit of the key.
+        let key = address.0 ^ (u64::from(scope.0) << 17);
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +201,7 @@ mod tests {
         let items: Vec<_> = (0..65_536).map(|n| (Scope::network(0), UNTAGGED, mac(n), n)).collect();
         let table = Addresses::new(&items);
         let displaced = |&(scope, tag, address, value): &(Scope, u16, MacAddr, u32)| {
-            let mut at = table.start(key(tag, address), scope);
+            let mut at = table.place(scope, Address::new(address, tag));
             let start = at;
             while table.entries[at].value != value {
                 at = (at + 1) % table.entries.len();

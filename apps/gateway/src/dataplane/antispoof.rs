@@ -1,7 +1,7 @@
 //! Whether the addresses that a frame claims inside are the adapter's.
 
 use super::drop;
-use super::frame::{Meta, Payload};
+use super::frame::{Meta, Payload, Piece};
 use super::tables::Attachment;
 use iogate::packet::icmpv6::Icmpv6Type;
 use iogate::packet::ndp::{NdpOption, NeighborAdvertisement, NeighborSolicitation, Redirect, options};
@@ -10,16 +10,24 @@ use iogate::packet::{Arp, Header, Icmpv6, Ipv4, Ipv6, MacAddr};
 use iogate::pipeline::DropReason;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Whether a frame claims no address at all, or one that nearly every honest frame claims: what
-/// [`check`] would find too, with more work.
+/// Whether a frame claims no address, or one that nearly every honest frame claims: what [`check`] would
+/// find too, with more work.
 #[inline]
-pub(super) fn plainly_honest(meta: &Meta, owner: &Attachment) -> bool {
+pub(super) fn plainly_honest(frame: &[u8], meta: &Meta, owner: &Attachment) -> bool {
+    if meta.payload == Payload::Ipv6 {
+        return !owner.checked | (meta.plain && own_ipv6(frame, meta, owner));
+    }
     let known = (meta.sender == 0) | (meta.sender == owner.first_ipv4) | owner.ips.is_empty();
-    meta.plain & known
+    !owner.checked | (meta.plain & known)
+}
+
+/// Whether the source of an IPv6 packet is none, or the first that the adapter has.
+fn own_ipv6(frame: &[u8], meta: &Meta, owner: &Attachment) -> bool {
+    let source = frame.get(usize::from(meta.offset) + 8..).and_then(<[u8]>::first_chunk);
+    source.is_some_and(|source| [0, owner.first_ipv6].contains(&u128::from_le_bytes(*source)))
 }
 
 /// Checks a frame that came from `owner`.
-#[inline]
 pub(super) fn check(frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
     let above = frame.get(usize::from(meta.offset)..).unwrap_or_default();
     let spoof = &owner.antispoof;
@@ -72,7 +80,7 @@ fn ipv6(bytes: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
         return Some(drop::SPOOFED_IP);
     }
     // The rest of a message is nothing without its beginning, which was looked at.
-    if !owner.antispoof.nd || meta.payload != Payload::Icmpv6 || meta.later_fragment {
+    if !owner.antispoof.nd || meta.payload != Payload::Icmpv6 || meta.piece == Piece::Later {
         return None;
     }
     neighbour(payload.get(usize::from(meta.upper)..).unwrap_or_default(), honest, meta, owner)
@@ -102,7 +110,7 @@ fn neighbour(bytes: &[u8], honest_source: bool, meta: &Meta, owner: &Attachment)
         _ => return None,
     };
     match honest {
-        Some(true) if !meta.fragment => None,
+        Some(true) if meta.piece == Piece::Whole => None,
         Some(_) => Some(drop::SPOOFED_ND),
         None => Some(drop::MALFORMED),
     }

@@ -1,5 +1,7 @@
 //! What the data path counts: one worker writes, the control side adds the workers up.
 
+use super::classifier::CLASSES;
+use iogate::memory::prefetch;
 use iogate::telemetry::Traffic;
 
 /// Which way a frame went.
@@ -11,36 +13,44 @@ pub enum Direction {
     ToServer,
 }
 
+/// Room for as many classes as there can be: by class and direction.
+type Row = [[Traffic; 2]; CLASSES];
+
 /// One worker's counters of what went through, by attachment, class and direction.
 ///
 /// A frame between two servers counts twice: from the one, and to the other.
 #[derive(Debug)]
 pub struct Counters {
-    classes: usize,
-    traffic: Box<[Traffic]>,
+    rows: Box<[Row]>,
     /// By attachment: frames from its server that were dropped after they were known to be its.
     dropped: Box<[Traffic]>,
 }
 
 impl Counters {
-    /// For so many attachments and classes.
-    pub fn new(attachments: usize, classes: usize) -> Self {
+    /// For so many attachments. There are more `ways` to send to than attachments: what goes out of an
+    /// uplink is counted like the rest, so that nobody has to ask first, and not shown.
+    pub(super) fn new(attachments: usize, ways: usize) -> Self {
         Counters {
-            classes,
-            traffic: (0..attachments * classes * 2).map(|_| Traffic::default()).collect(),
+            rows: (0..ways).map(|_| Row::default()).collect(),
             dropped: (0..attachments).map(|_| Traffic::default()).collect(),
         }
     }
 
     #[inline]
-    fn slot(&self, attachment: u32, class: u8, direction: Direction) -> usize {
-        (attachment as usize * self.classes + usize::from(class)) * 2 + direction as usize
+    fn slot(&self, attachment: u32, class: u8, direction: Direction) -> &Traffic {
+        &self.rows[attachment as usize][usize::from(class) % CLASSES][direction as usize]
+    }
+
+    /// Fetches what [`count`](Counters::count) will write to.
+    #[inline]
+    pub(super) fn prefetch(&self, attachment: u32, class: u8) {
+        prefetch(self.slot(attachment, class, Direction::FromServer));
     }
 
     /// Counts a frame that went through.
     #[inline]
     pub fn count(&self, attachment: u32, class: u8, direction: Direction, bytes: usize) {
-        self.traffic[self.slot(attachment, class, direction)].add(bytes);
+        self.slot(attachment, class, direction).add(bytes);
     }
 
     /// Counts a frame of an attachment that was dropped.
@@ -51,7 +61,7 @@ impl Counters {
 
     /// Packets and bytes of an attachment in a class.
     pub fn traffic(&self, attachment: u32, class: u8, direction: Direction) -> (u64, u64) {
-        let traffic = &self.traffic[self.slot(attachment, class, direction)];
+        let traffic = self.slot(attachment, class, direction);
         (traffic.packets(), traffic.bytes())
     }
 

@@ -6,6 +6,7 @@
 //! drop is in [`drop`].
 
 pub mod addresses;
+mod admit;
 mod antispoof;
 mod classifier;
 pub mod counters;
@@ -13,6 +14,8 @@ pub mod drop;
 pub mod fip;
 mod forward;
 pub mod frame;
+mod glance;
+mod ports;
 pub mod tables;
 mod tag;
 
@@ -20,17 +23,14 @@ pub use classifier::{Classifier, Verdict, protocol};
 pub use counters::{Counters, Direction};
 pub use tables::{Active, Ingress, Tables};
 
-use crate::config::model::{Protocol, Side};
-use addresses::{Scope, UNTAGGED};
-use classifier::NO_PROTOCOL;
 use crossbeam_queue::ArrayQueue;
-use fip::{Heard, Login};
+use fip::Heard;
 use frame::Meta;
 use iogate::memory::{Batch, Mbuf};
-use iogate::packet::{Ethernet, Header, MacAddr};
-use iogate::pipeline::{Context, Description, DropReason, Outlet, Stage, longest_frame};
+use iogate::pipeline::{Context, Description, Outlet, Stage};
 use iogate::telemetry::StageStats;
 use std::sync::Arc;
+use tables::Way;
 
 /// One worker's data path, as a pipeline stage.
 pub struct Switch {
@@ -44,6 +44,8 @@ struct Path {
     active: Arc<Active>,
     /// By position of the polled queue.
     ingress: Vec<Ingress>,
+    /// To each attachment, then out of each network's uplink, and nowhere: see [`Tables::ways`].
+    ways: Box<[Way]>,
     /// By port: links first, then uplinks.
     outlets: Vec<Outlet>,
     counters: Arc<Counters>,
@@ -57,12 +59,11 @@ const LOGINS: usize = 256;
 impl Switch {
     /// For the queues that a worker polls, in their order, and an outlet to every port.
     pub fn new(tables: Arc<Tables>, active: Arc<Active>, ingress: Vec<Ingress>, outlets: Vec<Outlet>) -> Self {
-        let counters = Arc::new(Counters::new(tables.attachments.len(), tables.classifier.classes()));
         let stages = ["classify", "admit", "forward"].map(|name| Arc::new(StageStats::new(name)));
-        Switch {
-            path: Path { tables, active, ingress, outlets, counters, heard: Arc::new(ArrayQueue::new(LOGINS)) },
-            stages,
-        }
+        let ways = tables.ways(&active);
+        let counters = Arc::new(Counters::new(tables.attachments.len(), ways.len()));
+        let heard = Arc::new(ArrayQueue::new(LOGINS));
+        Switch { path: Path { tables, active, ingress, ways, outlets, counters, heard }, stages }
     }
 
     /// Its counters.
@@ -82,6 +83,7 @@ impl Switch {
 
     /// Uses other uplinks from now on; returns the choice before.
     pub fn set_active(&mut self, active: Arc<Active>) -> Arc<Active> {
+        self.path.ways = self.path.tables.ways(&active);
         std::mem::replace(&mut self.path.active, active)
     }
 
@@ -95,151 +97,20 @@ impl Path {
     fn classify(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         let classifier = &self.tables.classifier;
         batch.packets().iter().for_each(Mbuf::prefetch);
-        cx.drop_if(batch, |packet, meta| meta.read(packet.data(), packet.len(), classifier).err());
-    }
-
-    fn admit(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
-        match self.ingress[cx.source()] {
-            Ingress::Link(link) => cx.drop_if(batch, |packet, meta| {
-                let (_, src) = macs(packet);
-                let reason = self.admit_from_link(link, src, packet.data(), longest_frame(packet), meta);
-                if reason.is_some() && meta.attachment != NO_ATTACHMENT {
-                    self.counters.count_drop(meta.attachment, packet.len());
-                }
-                reason
-            }),
-            Ingress::Uplink(uplink) => cx.drop_if(batch, |packet, meta| self.admit_from_uplink(uplink, packet, meta)),
+        let (packets, metas) = batch.split_mut();
+        let odd = glance::glance(packets, metas, classifier);
+        if !odd.is_empty() {
+            let mut places = 0..;
+            cx.drop_if(batch, |packet, meta| {
+                places.next().filter(|at| odd.contains(*at))?;
+                meta.read(packet.data(), packet.len(), classifier).err()
+            });
         }
-    }
-
-    #[inline]
-    fn admit_from_link(
-        &self,
-        link: usize,
-        src: MacAddr,
-        frame: &[u8],
-        len: usize,
-        meta: &mut Meta,
-    ) -> Option<DropReason> {
-        meta.attachment = NO_ATTACHMENT;
-        let Some(number) = self.tables.addresses.find(Scope::link(link), meta.vlan, src) else {
-            let known = self.tables.link_has_vlan(link, meta.vlan);
-            return Some(if known { drop::UNKNOWN_SOURCE } else { drop::UNKNOWN_VLAN });
-        };
-        let owner = self.tables.attachment(number);
-        (meta.attachment, meta.network) = (number, owner.network);
-        if !owner.up {
-            return Some(drop::ADAPTER_DOWN);
-        }
-        if owner.checked
-            && !antispoof::plainly_honest(meta, owner)
-            && let Some(reason) = antispoof::check(frame, meta, owner)
-        {
-            return Some(reason);
-        }
-        let reason = self.wrong_side(meta, owner.network, len).or_else(|| wrong_protocol(meta, owner));
-        if reason.is_none() && owner.logs_in {
-            return self.admit_fcoe(number, src, frame, meta);
-        }
-        reason
-    }
-
-    /// An adapter's other addresses are for FCoE and FIP only.
-    #[cold]
-    fn admit_fcoe(&self, number: u32, src: MacAddr, frame: &[u8], meta: &Meta) -> Option<DropReason> {
-        if meta.protocol == Protocol::Fip as u8 {
-            if let Some(login) = fip::from_server(behind_tags(frame, meta)) {
-                self.report(number, login);
-            }
-        } else if meta.protocol != Protocol::Fcoe as u8 && src != self.tables.attachment(number).mac {
-            return Some(drop::UNKNOWN_SOURCE);
-        }
-        None
-    }
-
-    /// A message of a forwarder to a server.
-    #[cold]
-    fn hear_forwarder(&self, dst: MacAddr, frame: &[u8], meta: &Meta) {
-        let scope = Scope::network(usize::from(meta.network));
-        let Some(number) = self.tables.addresses.find(scope, UNTAGGED, dst) else { return };
-        if self.tables.attachment(number).logs_in {
-            fip::from_forwarder(behind_tags(frame, meta), |login| self.report(number, login));
-        }
-    }
-
-    /// Tells the control side, unless it knows. What finds no room is said again: claims are, and logins too.
-    fn report(&self, attachment: u32, login: Login) {
-        let network = self.tables.attachment(attachment).network;
-        let knows = |mac| self.tables.addresses.find(Scope::network(network.into()), UNTAGGED, mac) == Some(attachment);
-        if !matches!(login, Login::Alone(mac) | Login::Also(mac) if knows(mac)) {
-            let _full = self.heard.push(Heard { attachment, login });
-        }
-    }
-
-    #[inline]
-    fn admit_from_uplink(&self, uplink: usize, packet: &Mbuf, meta: &mut Meta) -> Option<DropReason> {
-        let number = self.tables.uplink_network(uplink, meta.vlan);
-        if number == tables::NO_NETWORK {
-            let other = self.tables.is_other_fabric(uplink, meta.vlan);
-            return Some(if other { drop::WRONG_FABRIC } else { drop::UNKNOWN_VLAN });
-        }
-        (meta.network, meta.attachment) = (number, NO_ATTACHMENT);
-        let (dst, src) = macs(packet);
-        let scope = Scope::network(usize::from(number));
-        if self.tables.addresses.find(scope, UNTAGGED, src).is_some() {
-            return Some(drop::DEJA_VU);
-        }
-        if dst.is_multicast() && usize::from(self.active.0[usize::from(number)]) != uplink {
-            return Some(drop::STANDBY_UPLINK);
-        }
-        let reason = self.wrong_side(meta, number, packet.len());
-        if reason.is_none() && meta.protocol == Protocol::Fip as u8 {
-            self.hear_forwarder(dst, packet.data(), meta);
-        }
-        reason
-    }
-
-    /// What a network carries decides what may be on it, whichever way it goes.
-    #[inline]
-    fn wrong_side(&self, meta: &Meta, network: u16, len: usize) -> Option<DropReason> {
-        let network = &self.tables.networks[usize::from(network)];
-        if len > usize::from(network.mtu) || len > usize::from(network.payload) + usize::from(meta.offset) {
-            return Some(drop::TOO_BIG);
-        }
-        let classifier = &self.tables.classifier;
-        // Storage is storage, also when no class asks for it and the default one is the network's.
-        let orphan = meta.unclaimed & (meta.protocol != NO_PROTOCOL) && !classifier.allows(meta.class, Side::Storage);
-        let allowed = if orphan { network.side == Side::Storage } else { classifier.allows(meta.class, network.side) };
-        // The rest of a packet was held to the rule with its first piece, and is useless without it.
-        if allowed || meta.later_fragment {
-            return None;
-        }
-        Some(match network.side {
-            Side::Network => drop::STORAGE_ON_NETWORK,
-            Side::Storage => drop::NETWORK_ON_STORAGE,
-        })
     }
 }
 
 /// From an uplink, or of nobody known.
-const NO_ATTACHMENT: u32 = u32::MAX;
-
-#[inline]
-fn wrong_protocol(meta: &Meta, adapter: &tables::Attachment) -> Option<DropReason> {
-    // NO_PROTOCOL, taken modulo 32, has a bit that is never set.
-    (adapter.forbidden >> (meta.protocol % 32) & 1 != 0).then_some(drop::WRONG_PROTOCOL)
-}
-
-fn behind_tags<'a>(frame: &'a [u8], meta: &Meta) -> &'a [u8] {
-    frame.get(usize::from(meta.offset)..).unwrap_or_default()
-}
-
-/// Destination and source of a frame that was looked at already.
-#[inline]
-fn macs(packet: &Mbuf) -> (MacAddr, MacAddr) {
-    Ethernet::parse(packet.data())
-        .map_or((MacAddr::ZERO, MacAddr::ZERO), |(ethernet, _)| (ethernet.dst(), ethernet.src()))
-}
+const NO_ATTACHMENT: u32 = addresses::NOWHERE;
 
 impl Stage<Meta> for Switch {
     fn run(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {

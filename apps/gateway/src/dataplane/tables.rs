@@ -2,10 +2,11 @@
 
 use super::addresses::{Addresses, Scope, UNTAGGED};
 use super::classifier::Classifier;
+use super::tag::Tag;
 use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, Protocol, ProtocolSet, Side, UplinkId};
 use iogate::packet::vlan::TAG_LEN;
 use iogate::packet::{Ethernet, MacAddr};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Where packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,33 +17,60 @@ pub enum Ingress {
     Uplink(usize),
 }
 
-/// One network of one adapter, with the tag it has on the link.
+/// One network of one adapter, with the tag it has on the link: all that is asked of the sender of a
+/// frame, on one cache line.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub struct Attachment {
+    /// The first IPv6 address that it may use, as it stands in a frame, or 0.
+    pub first_ipv6: u128,
+    /// The first IPv4 address, likewise.
+    pub first_ipv4: u32,
+    /// Addresses it may use; empty is any.
+    pub ips: Box<[IpAddr]>,
     /// The adapter's index.
     pub adapter: u16,
     /// The network's index.
     pub network: u16,
+    /// The storage protocols it may not speak, a bit each.
+    pub forbidden: u16,
     /// Where its frames go out.
     pub outlet: u16,
     /// Its tag on the link, or [`UNTAGGED`].
     pub vlan: u16,
     /// Its address.
     pub mac: MacAddr,
-    /// Whether it is set up.
-    pub up: bool,
+    /// Whether it may have other addresses besides, for FCoE and FIP: see [`Tables::with_logins`].
+    pub logs_in: bool,
     /// Which sender addresses are checked.
     pub antispoof: AntiSpoof,
     /// Whether any is.
     pub checked: bool,
-    /// The storage protocols it may not speak, a bit each.
-    pub forbidden: u32,
-    /// Whether it may have other addresses besides, for FCoE and FIP: see [`Tables::with_logins`].
-    pub logs_in: bool,
-    /// Addresses it may use; empty is any.
-    pub ips: Vec<IpAddr>,
-    /// The first IPv4 address among them, as it stands in a frame, or 0.
-    pub first_ipv4: u32,
+    /// Whether it is set up.
+    pub up: bool,
+}
+
+/// Where a frame may go: to an attachment, or out of a network's uplink. All that is asked of it with
+/// every frame.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(16))]
+pub(super) struct Way {
+    /// The tag there.
+    pub(super) tag: Tag,
+    /// The outlet: those of links first, then those of uplinks.
+    pub(super) outlet: u16,
+    /// The storage protocols that may not go there, a bit each.
+    pub(super) forbidden: u16,
+    /// Whether anything may.
+    pub(super) open: bool,
+}
+
+/// What of a [`Network`] holds for every frame in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) mtu: u16,
+    pub(super) payload: u16,
+    pub(super) side: Side,
 }
 
 /// A broadcast domain.
@@ -50,20 +78,21 @@ pub struct Attachment {
 pub struct Network {
     /// What it carries.
     pub side: Side,
-    /// Its VLAN on the uplinks, or [`UNTAGGED`].
-    pub vlan: u16,
-    /// Its group's index.
-    pub group: u16,
     /// Longest frame, bytes, tags included.
     pub mtu: u16,
     /// Longest payload, bytes: what fits in such a frame with the tag that it has anywhere.
     pub payload: u16,
+    /// Its VLAN on the uplinks, or [`UNTAGGED`].
+    pub vlan: u16,
     /// The uplinks it may use, the preferred one first.
     pub uplinks: Vec<UplinkId>,
     /// Its attachments, those with the same tag next to each other, and among them those on the same
     /// link.
     pub members: Vec<u32>,
 }
+
+/// Size of [`Tables::addresses`], bytes, from which on tables are large.
+const LARGE: usize = 256 << 10;
 
 /// No network.
 pub const NO_NETWORK: u16 = u16::MAX;
@@ -77,6 +106,10 @@ pub struct Tables {
     pub attachments: Vec<Attachment>,
     /// Networks.
     pub networks: Vec<Network>,
+    /// By network.
+    limits: Box<[Limits]>,
+    /// By attachment: the way to it.
+    ways: Vec<Way>,
     /// What frames are.
     pub classifier: Classifier,
     /// How many links there are: their outlets stand before the uplinks'.
@@ -92,7 +125,7 @@ pub struct Tables {
 impl Tables {
     /// For a configuration. Outlets are numbered links first, then uplinks.
     pub fn new(config: &Config) -> Self {
-        let mut attachments = Vec::new();
+        let (mut attachments, mut ways) = (Vec::new(), Vec::new());
         let mut link_vlans = vec![Vec::new(); config.links.len()];
         for (id, adapter) in config.adapters() {
             let link = adapter.link.index();
@@ -101,47 +134,41 @@ impl Tables {
                 let network = attachment.network.index();
                 link_vlans[link].push(vlan);
                 let AntiSpoof { arp, nd, ip } = adapter.antispoof;
+                let forbidden = match adapter.kind {
+                    AdapterKind::Vnic => 0,
+                    AdapterKind::Vhba { protocols } => forbidden(protocols),
+                };
+                ways.push(Way { tag: Tag::new(vlan), outlet: link as u16, forbidden, open: adapter.up });
                 attachments.push(Attachment {
+                    first_ipv6: adapter.ips.iter().find_map(|ip| ipv6(*ip)).unwrap_or(0),
+                    first_ipv4: adapter.ips.iter().find_map(|ip| ipv4(*ip)).unwrap_or(0),
+                    ips: adapter.ips.clone().into(),
                     adapter: id.index() as u16,
                     network: network as u16,
-                    outlet: link as u16,
-                    vlan,
+                    forbidden,
                     mac: adapter.mac,
-                    up: adapter.up,
                     antispoof: adapter.antispoof,
                     checked: arp || nd || ip,
-                    forbidden: match adapter.kind {
-                        AdapterKind::Vnic => 0,
-                        AdapterKind::Vhba { protocols } => forbidden(protocols),
-                    },
+                    up: adapter.up,
+                    outlet: link as u16,
+                    vlan,
                     logs_in: matches!(adapter.kind, AdapterKind::Vhba { protocols } if protocols.contains(Protocol::Fcoe)),
-                    ips: adapter.ips.clone(),
-                    first_ipv4: adapter
-                        .ips
-                        .iter()
-                        .find_map(|ip| ipv4(*ip))
-                        .map_or(0, |ip| u32::from_ne_bytes(ip.octets())),
                 });
             }
         }
-        let mut networks: Vec<Network> = Vec::new();
+        let (mut networks, mut limits) = (Vec::new(), Vec::new());
         for (index, network) in config.networks.iter().enumerate() {
             let mut members: Vec<u32> = (0..attachments.len() as u32)
                 .filter(|at| usize::from(attachments[*at as usize].network) == index)
                 .collect();
-            members.sort_by_key(|at| (attachments[*at as usize].vlan, attachments[*at as usize].outlet));
+            members.sort_by_key(|at| (ways[*at as usize].tag.vlan(), ways[*at as usize].outlet));
             let vlan = network.vlan.map_or(UNTAGGED, |vlan| vlan.get());
-            let tags = members.iter().map(|at| attachments[*at as usize].vlan).chain([vlan]);
+            let tags = members.iter().map(|at| ways[*at as usize].tag.vlan()).chain([vlan]);
             let tag_len = if tags.max() == Some(UNTAGGED) { 0 } else { TAG_LEN };
-            networks.push(Network {
-                side: network.kind,
-                vlan,
-                group: network.group.index() as u16,
-                mtu: network.mtu,
-                payload: network.mtu.saturating_sub((size_of::<Ethernet>() + tag_len) as u16),
-                uplinks: Vec::new(),
-                members,
-            });
+            let payload = network.mtu.saturating_sub((size_of::<Ethernet>() + tag_len) as u16);
+            limits.push(Limits { mtu: network.mtu, payload, side: network.kind });
+            let (side, mtu) = (network.kind, network.mtu);
+            networks.push(Network { side, mtu, payload, vlan, uplinks: Vec::new(), members });
         }
         let mut uplink_networks = vec![vec![NO_NETWORK; 4096].into_boxed_slice(); config.uplinks.len()];
         let mut uplink_other_fabric = vec![Vec::new(); config.uplinks.len()];
@@ -161,6 +188,8 @@ impl Tables {
             addresses: addresses(&attachments, &[]),
             attachments,
             networks,
+            limits: limits.into(),
+            ways,
             classifier: Classifier::new(config),
             links: config.links.len(),
             uplink_networks,
@@ -179,6 +208,43 @@ impl Tables {
     #[inline]
     pub fn attachment(&self, number: u32) -> &Attachment {
         &self.attachments[number as usize]
+    }
+
+    /// What holds for every frame in a network.
+    #[inline]
+    pub(super) fn limits(&self, network: u16) -> Limits {
+        self.limits[usize::from(network)]
+    }
+
+    /// Whether the tables are so large that it pays to fetch what a batch needs beforehand: more than stays
+    /// in a second-level cache.
+    #[inline]
+    pub(super) fn large(&self) -> bool {
+        self.addresses.size() > LARGE
+    }
+
+    /// All ways while these uplinks are active: to each attachment, then out of the uplink of each network,
+    /// and one that is none.
+    pub(super) fn ways(&self, active: &Active) -> Box<[Way]> {
+        let out = |(network, uplink): (&Network, &u16)| {
+            let (tag, open) = (Tag::new(network.vlan), *uplink != NO_UPLINK);
+            Way { tag, outlet: (self.links as u16).saturating_add(*uplink), forbidden: 0, open }
+        };
+        let none = Way { tag: Tag::new(UNTAGGED), outlet: 0, forbidden: 0, open: false };
+        let out = self.networks.iter().zip(&active.0).map(out);
+        self.ways.iter().copied().chain(out).chain([none]).collect()
+    }
+
+    /// The number of the way out of a network's uplink.
+    #[inline]
+    pub(super) fn way_out(&self, network: u16) -> u32 {
+        self.attachments.len() as u32 + u32::from(network)
+    }
+
+    /// The number of the way that is none.
+    #[inline]
+    pub(super) fn no_way(&self) -> u32 {
+        (self.attachments.len() + self.networks.len()) as u32
     }
 
     /// The network that a VLAN on an uplink belongs to, or [`NO_NETWORK`].
@@ -210,15 +276,24 @@ fn addresses(attachments: &[Attachment], logins: &[(u32, MacAddr)]) -> Addresses
 }
 
 /// A bit for each protocol that is not in the set.
-fn forbidden(protocols: ProtocolSet) -> u32 {
+fn forbidden(protocols: ProtocolSet) -> u16 {
     let others = Protocol::ALL.into_iter().filter(|protocol| !protocols.contains(*protocol));
-    others.fold(0, |bits, protocol| bits | 1 << protocol as u32)
+    others.fold(0, |bits, protocol| bits | 1 << protocol as u16)
 }
 
-fn ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
+/// An IPv4 address as it stands in a frame.
+fn ipv4(ip: IpAddr) -> Option<u32> {
     match ip {
-        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V4(ip) => Some(u32::from_le_bytes(ip.octets())),
         IpAddr::V6(_) => None,
+    }
+}
+
+/// An IPv6 address as it stands in a frame.
+fn ipv6(ip: IpAddr) -> Option<u128> {
+    match ip {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => Some(u128::from_le_bytes(ip.octets())),
     }
 }
 

@@ -1,0 +1,183 @@
+//! Whose frame it is, and whether it may pass.
+
+use super::addresses::{Address, NOWHERE, Scope, UNTAGGED};
+use super::fip::{self, Heard, Login};
+use super::frame::{Meta, Piece};
+use super::tables::{Attachment, Limits, NO_NETWORK, Tables};
+use super::{Ingress, NO_ATTACHMENT, Path, antispoof, drop};
+use crate::config::model::{Protocol, Side};
+use iogate::memory::{Batch, Mbuf, prefetch};
+use iogate::pipeline::{Context, DropReason, longest_frame};
+
+impl Path {
+    pub(super) fn admit(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+        match self.ingress[cx.source()] {
+            Ingress::Link(link) => self.admit_from_link(link, batch, cx),
+            Ingress::Uplink(uplink) => self.admit_from_uplink(uplink, batch, cx),
+        }
+    }
+
+    fn admit_from_link(&mut self, link: usize, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let (tables, scope) = (&*self.tables, Scope::link(link));
+        if tables.large() {
+            fetch_owners(tables, scope, batch);
+        }
+        cx.drop_if(batch, |packet, meta| {
+            meta.attachment = tables.addresses.number(scope, meta.src);
+            let Some(owner) = tables.attachments.get(meta.attachment as usize) else {
+                return Some(unknown(tables, link, meta));
+            };
+            meta.network = owner.network;
+            let fine = owner.up
+                & antispoof::plainly_honest(packet.data(), meta, owner)
+                & may_pass(meta, tables.limits(owner.network))
+                & speaks(meta, owner.forbidden)
+                & (!owner.logs_in | is_its_own(meta, owner));
+            if fine {
+                return None;
+            }
+            let reason = self.refused(packet, meta, owner)?;
+            self.counters.count_drop(meta.attachment, packet.len());
+            Some(reason)
+        });
+    }
+
+    fn admit_from_uplink(&mut self, uplink: usize, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let (tables, active) = (&*self.tables, &*self.active);
+        cx.drop_if(batch, |packet, meta| {
+            meta.attachment = NO_ATTACHMENT;
+            meta.network = tables.uplink_network(uplink, meta.src.vlan());
+            if meta.network == NO_NETWORK {
+                let other = tables.is_other_fabric(uplink, meta.src.vlan());
+                return Some(if other { drop::WRONG_FABRIC } else { drop::UNKNOWN_VLAN });
+            }
+            let scope = Scope::network(usize::from(meta.network));
+            if tables.addresses.number(scope, meta.src.untagged()) != NOWHERE {
+                return Some(drop::DEJA_VU);
+            }
+            if meta.dst.is_multicast() && usize::from(active.0[usize::from(meta.network)]) != uplink {
+                return Some(drop::STANDBY_UPLINK);
+            }
+            let limits = tables.limits(meta.network);
+            if !may_pass(meta, limits)
+                && let Some(reason) = wrong_side(meta, limits)
+            {
+                return Some(reason);
+            }
+            if meta.protocol == Protocol::Fip as u8 {
+                self.hear_forwarder(packet.data(), meta);
+            }
+            None
+        });
+    }
+
+    /// The reason not to take a frame from `owner`, if there is one: what a first look found suspicious may be
+    /// uncommon only.
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, packet: &Mbuf, meta: &Meta, owner: &Attachment) -> Option<DropReason> {
+        if !owner.up {
+            return Some(drop::ADAPTER_DOWN);
+        }
+        let spoofed = if owner.checked { antispoof::check(packet.data(), meta, owner) } else { None };
+        let longest = Meta { len: longest_frame(packet) as u32, ..*meta };
+        let reason = spoofed.or_else(|| wrong_side(&longest, self.tables.limits(owner.network)));
+        let reason = reason.or_else(|| (!speaks(meta, owner.forbidden)).then_some(drop::WRONG_PROTOCOL));
+        if reason.is_none() && owner.logs_in {
+            return self.admit_fcoe(packet.data(), meta, owner);
+        }
+        reason
+    }
+
+    /// An adapter's other addresses are for FCoE and FIP only.
+    fn admit_fcoe(&self, frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
+        if meta.protocol == Protocol::Fip as u8 {
+            if let Some(login) = fip::from_server(behind_tags(frame, meta)) {
+                self.report(meta.attachment, login);
+            }
+        } else if meta.protocol != Protocol::Fcoe as u8 && !is_its_own(meta, owner) {
+            return Some(drop::UNKNOWN_SOURCE);
+        }
+        None
+    }
+
+    /// A message of a forwarder to a server.
+    #[cold]
+    fn hear_forwarder(&self, frame: &[u8], meta: &Meta) {
+        let number = self.tables.addresses.number(Scope::network(usize::from(meta.network)), meta.dst);
+        if self.tables.attachments.get(number as usize).is_some_and(|attachment| attachment.logs_in) {
+            fip::from_forwarder(behind_tags(frame, meta), |login| self.report(number, login));
+        }
+    }
+
+    /// Tells the control side, unless it knows. What finds no room is said again: claims are, and logins too.
+    fn report(&self, attachment: u32, login: Login) {
+        let network = self.tables.attachment(attachment).network;
+        let knows = |mac| self.tables.addresses.find(Scope::network(network.into()), UNTAGGED, mac) == Some(attachment);
+        if !matches!(login, Login::Alone(mac) | Login::Also(mac) if knows(mac)) {
+            let _full = self.heard.push(Heard { attachment, login });
+        }
+    }
+}
+
+fn behind_tags<'a>(frame: &'a [u8], meta: &Meta) -> &'a [u8] {
+    frame.get(usize::from(meta.offset)..).unwrap_or_default()
+}
+
+/// Whether a frame has the adapter's own address, and is not FIP, which is about others.
+#[inline]
+fn is_its_own(meta: &Meta, owner: &Attachment) -> bool {
+    (meta.src.untagged() == Address::new(owner.mac, UNTAGGED)) & (meta.protocol != Protocol::Fip as u8)
+}
+
+/// In two rounds, each of which fetches what the next needs.
+#[inline(never)]
+fn fetch_owners(tables: &Tables, scope: Scope, batch: &Batch<Meta>) {
+    batch.meta().iter().for_each(|meta| tables.addresses.prefetch(scope, meta.src));
+    for meta in batch.meta() {
+        if let Some(owner) = tables.attachments.get(tables.addresses.number(scope, meta.src) as usize) {
+            prefetch(owner);
+        }
+    }
+}
+
+/// Why a source is none of a link's.
+#[cold]
+fn unknown(tables: &Tables, link: usize, meta: &Meta) -> DropReason {
+    match tables.link_has_vlan(link, meta.src.vlan()) {
+        true => drop::UNKNOWN_SOURCE,
+        false => drop::UNKNOWN_VLAN,
+    }
+}
+
+/// Whether a frame is nothing but what a network carries, whichever way it goes.
+#[inline]
+fn may_pass(meta: &Meta, limits: Limits) -> bool {
+    (meta.len <= u32::from(limits.mtu))
+        & (meta.len <= u32::from(limits.payload) + u32::from(meta.offset))
+        & (meta.sides >> limits.side as u8 & 1 != 0)
+}
+
+/// Why a frame may not pass, if it may not: with a later fragment it is the first that counts.
+#[cold]
+fn wrong_side(meta: &Meta, limits: Limits) -> Option<DropReason> {
+    let whole = Meta { sides: u8::MAX, ..*meta };
+    if !may_pass(&whole, limits) {
+        return Some(drop::TOO_BIG);
+    }
+    // The rest of a packet was held to the rule with its first piece, and is useless without it.
+    if may_pass(meta, limits) || meta.piece == Piece::Later {
+        return None;
+    }
+    Some(match limits.side {
+        Side::Network => drop::STORAGE_ON_NETWORK,
+        Side::Storage => drop::NETWORK_ON_STORAGE,
+    })
+}
+
+/// Whether a frame is of none of the protocols that are forbidden.
+#[inline]
+pub(super) fn speaks(meta: &Meta, forbidden: u16) -> bool {
+    // NO_PROTOCOL has a bit that is never set.
+    forbidden >> (meta.protocol % 16) & 1 == 0
+}
