@@ -90,6 +90,19 @@ impl FakePort {
         self.inject_packet(packet);
     }
 
+    /// Has the port receive a frame, in as many buffers as it takes, that a guest left to its card:
+    /// [`Mbuf::leave_unfinished`].
+    ///
+    /// # Panics
+    /// As [`inject`](FakePort::inject).
+    pub fn inject_unfinished(&mut self, frame: &[u8], segment_size: Option<u16>) {
+        let mut pieces = frame.chunks(2048).map(|piece| self.packet(piece));
+        let mut packet = pieces.next().expect("a frame has bytes");
+        pieces.for_each(|piece| packet.chain(piece).expect("few pieces"));
+        packet.leave_unfinished(segment_size);
+        self.inject_packet(packet);
+    }
+
     fn packet(&self, frame: &[u8]) -> Mbuf {
         let packet = self.pool.alloc_from(frame);
         packet.unwrap_or_else(|| panic!("no buffer for a frame of {} bytes", frame.len()))

@@ -104,7 +104,7 @@ impl Gateway {
         let fakes: Vec<_> = names.iter().map(|name| FakePort::with_slots(name, &pool, size.slots)).collect();
         let links = (0..config.links.len()).map(Ingress::Link);
         let ingress = links.chain((0..config.uplinks.len()).map(Ingress::Uplink)).collect();
-        let outlets = fakes.iter().map(|fake| Outlet::new(fake.port.tx(0).unwrap())).collect();
+        let outlets = fakes.iter().map(|fake| Outlet::new(fake.port.tx(0).unwrap()).finishing(true)).collect();
         let active: Vec<_> = config.networks().map(|(id, _)| config.uplinks_of(id)[0].index() as u16).collect();
         let switch = Switch::new(Arc::new(Tables::new(&config)), Arc::new(Active(active.clone())), ingress, outlets);
         let (counters, heard) = (switch.counters().clone(), switch.heard().clone());
@@ -162,6 +162,14 @@ impl Gateway {
     pub(crate) fn send_stripped(&mut self, port: &str, frame: impl AsRef<[u8]>) {
         let at = self.port(port);
         self.fakes[at].inject_stripped(frame.as_ref());
+        self.injected += 1;
+        self.settle();
+    }
+
+    /// Has a port receive a frame that a guest left to its card.
+    pub(crate) fn send_unfinished(&mut self, port: &str, frame: impl AsRef<[u8]>, segment_size: Option<u16>) {
+        let at = self.port(port);
+        self.fakes[at].inject_unfinished(frame.as_ref(), segment_size);
         self.injected += 1;
         self.settle();
     }

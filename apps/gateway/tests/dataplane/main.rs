@@ -4,6 +4,7 @@
 mod antispoof;
 mod counting;
 mod fabrics;
+mod guests;
 mod harness;
 mod logins;
 mod odd_frames;
