@@ -18,6 +18,8 @@
 use crate::error::{Errno, Error, Result};
 use crate::memory::PoolBuilder;
 use crate::port::{Device, PortBuilder, PortSpec};
+use crate::sriov::is_uuid;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs;
 use std::sync::Arc;
@@ -75,6 +77,7 @@ impl Eal {
             memory_mb: 256,
             huge_pages: HugePages::Auto,
             pci: false,
+            tokens: BTreeSet::new(),
             log_level: 4,
             extra: Vec::new(),
             verbatim: false,
@@ -223,6 +226,8 @@ pub struct EalBuilder {
     memory_mb: u32,
     huge_pages: HugePages,
     pci: bool,
+    /// Of which EAL takes one.
+    tokens: BTreeSet<String>,
     log_level: u8,
     extra: Vec<String>,
     verbatim: bool,
@@ -247,9 +252,20 @@ impl EalBuilder {
         self
     }
 
-    /// Says which ports there will be: the PCI bus is scanned when one of them is on it.
+    /// Says which ports there will be: the PCI bus is scanned when one of them is on it, and VF tokens are
+    /// taken from the environment that lists them.
     pub fn ports<'a>(mut self, specs: impl IntoIterator<Item = &'a PortSpec>) -> Self {
-        self.pci |= specs.into_iter().any(|spec| !spec.is_software());
+        for spec in specs {
+            self.pci |= !spec.is_software();
+            // What is wrong with the environment is said when the port is made.
+            self.tokens.extend(spec.vf_token().ok().flatten());
+        }
+        self
+    }
+
+    /// The token, a UUID, that VFs are opened with whose PF is bound to vfio-pci. Default: none.
+    pub fn vf_token(mut self, token: impl Into<String>) -> Self {
+        self.tokens.insert(token.into());
         self
     }
 
@@ -280,6 +296,9 @@ impl EalBuilder {
     /// fails.
     pub fn start(self) -> Result<Eal> {
         check_version()?;
+        if self.tokens.len() > 1 || !self.tokens.iter().all(|token| is_uuid(token)) {
+            return Err(Error::VfToken { tokens: self.tokens.into_iter().collect::<Vec<_>>().join(", ") });
+        }
         let most_mb = physical_mib();
         if self.memory_mb > most_mb {
             return Err(Error::Memory { wanted_mb: self.memory_mb, most_mb });
@@ -334,6 +353,7 @@ impl EalBuilder {
         if self.pci {
             // An allow list without a real device: the bus is scanned and nothing is taken.
             add(&["-a", "0000:00:00.0"]);
+            self.tokens.iter().for_each(|token| add(&["--vfio-vf-token", token]));
         } else {
             add(&["--no-pci"]);
         }
@@ -451,5 +471,16 @@ mod tests {
         };
         assert!(arguments(["null", "tap:gw0"]).contains("--no-pci"));
         assert!(!arguments(["null", "0000:3b:00.0"]).contains("--no-pci"));
+    }
+
+    #[test]
+    fn one_token_opens_all_functions() {
+        let token = "3e49019f-412f-4f02-824e-4cd195944205";
+        let twice = Eal::builder().pci(true).vf_token(token).vf_token(token);
+        assert!(twice.arguments(false).join(" ").contains(&format!("--vfio-vf-token {token}")));
+        for odd in ["x", "3e49019f-412f-4f02-824e-4cd195944206"] {
+            let error = twice.clone().vf_token(odd).start().unwrap_err().to_string();
+            assert!(error.contains(odd) && error.contains("one VF token"), "{error}");
+        }
     }
 }

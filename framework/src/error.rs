@@ -33,6 +33,12 @@ pub enum Error {
         /// Memory of the machine, MiB.
         most_mb: u32,
     },
+    /// EAL opens every virtual function with the same token.
+    #[error("EAL takes one VF token, a UUID, and these are given: {tokens}; give all functions' PFs the same one")]
+    VfToken {
+        /// The tokens.
+        tokens: String,
+    },
     /// `rte_eal_init` failed.
     #[error("EAL did not start ({cause}) with the arguments `{arguments}`: its own message stands above")]
     Eal {

@@ -77,10 +77,7 @@ impl Device {
             PortKind::AfXdp => Some(xdp::Claim::new(spec)?),
             _ => None,
         };
-        let Some(resolved) = spec.resolve(&Host::local()) else {
-            let what = "there is no such virtual function";
-            return Err(Error::port_refused(spec, what, "make it first: iogate vf apply; iogate vf list shows all"));
-        };
+        let resolved = spec.resolve(&Host::local()).map_err(|why| Error::port_refused(spec, why, ""))?;
         let id = probe(&resolved, queues)?;
         Device::adopt(eal, spec.clone(), id, None, claim, &mut known)
     }
@@ -403,7 +400,9 @@ fn probe(spec: &PortSpec, queues: u16) -> Result<u16> {
 
 pub(super) fn attach_hint(spec: &PortSpec) -> &'static str {
     match spec.kind() {
-        PortKind::Pci | PortKind::Vf => "the device must be bound to vfio-pci, and EAL started with the PCI bus",
+        PortKind::Pci | PortKind::Vf | PortKind::Env => {
+            "the device must be bound to vfio-pci, and EAL started with the PCI bus"
+        }
         PortKind::AfXdp => {
             "the interface must exist and be up, which needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; \
                             af_packet asks for less"

@@ -1,6 +1,6 @@
 //! How a port is named.
 
-use crate::sriov::{Host, PciAddress};
+use crate::sriov::{Host, PciAddress, PluginDevice, PluginError, plugin_device};
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +9,7 @@ use std::str::FromStr;
 /// | text | device |
 /// |---|---|
 /// | `pci:0000:3b:00.0` or `0000:3b:00.0` | a physical or virtual function, bound to vfio-pci |
+/// | `env:PCIDEVICE_X/0` | the first device that an environment variable lists, as Kubernetes' SR-IOV device plugin sets it |
 /// | `vf:0000:3b:00.0/3` | virtual function 3 of a physical one, bound to vfio-pci, wherever it is |
 /// | `af_xdp:IFACE` | a kernel interface, through AF_XDP sockets |
 /// | `af_packet:IFACE` | a kernel interface, through packet sockets |
@@ -35,6 +36,7 @@ pub struct PortSpec {
 pub enum PortKind {
     Pci,
     Vf,
+    Env,
     AfXdp,
     AfPacket,
     Tap,
@@ -48,9 +50,10 @@ pub enum PortKind {
     Other,
 }
 
-const KINDS: [(&str, PortKind); 11] = [
+const KINDS: [(&str, PortKind); 12] = [
     ("pci", PortKind::Pci),
     ("vf", PortKind::Vf),
+    ("env", PortKind::Env),
     ("af_xdp", PortKind::AfXdp),
     ("af_packet", PortKind::AfPacket),
     ("tap", PortKind::Tap),
@@ -84,7 +87,7 @@ impl PortSpec {
     /// Whether the kernel or a process, and not a card, is at the other end: such ports gain
     /// nothing from a core that spins.
     pub fn is_software(&self) -> bool {
-        !matches!(self.kind, PortKind::Pci | PortKind::Vf)
+        !matches!(self.kind, PortKind::Pci | PortKind::Vf | PortKind::Env)
     }
 
     /// Virtual function `index` of a physical one.
@@ -100,18 +103,40 @@ impl PortSpec {
                 let (pf, index) = vf_of(&self.target)?;
                 host.vf_address(pf, index)
             }
+            PortKind::Env => Some(self.listed()?.ok()?.address),
             _ => None,
         }
     }
 
+    /// The token that opens its device, where the environment has one.
+    ///
+    /// # Errors
+    /// When the environment does not have the device.
+    pub(crate) fn vf_token(&self) -> Result<Option<String>, PluginError> {
+        self.listed().map_or(Ok(None), |device| Ok(device?.token))
+    }
+
+    /// The device in the environment; nothing for other kinds.
+    fn listed(&self) -> Option<Result<PluginDevice, PluginError>> {
+        let (name, index) = listed_in(&self.target).filter(|_| self.kind == PortKind::Env)?;
+        Some(plugin_device(name, index, |name| std::env::var(name).ok()))
+    }
+
     /// The device that it stands for now: a virtual function by its address, everything else as it is.
-    /// Nothing when there is no such function.
-    pub(crate) fn resolve(&self, host: &Host) -> Option<PortSpec> {
-        if self.kind != PortKind::Vf {
-            return Some(self.clone());
+    ///
+    /// # Errors
+    /// Why there is none, and what to do.
+    pub(crate) fn resolve(&self, host: &Host) -> Result<PortSpec, String> {
+        if !matches!(self.kind, PortKind::Vf | PortKind::Env) {
+            return Ok(self.clone());
         }
-        let address = self.pci(host)?;
-        Some(PortSpec { kind: PortKind::Pci, target: address.to_string(), options: self.options.clone() })
+        let address = self.pci(host).ok_or_else(|| match self.listed() {
+            Some(Err(error)) => error.to_string(),
+            _ => {
+                "there is no such virtual function; make it first: iogate vf apply; iogate vf list shows all".to_owned()
+            }
+        })?;
+        Ok(PortSpec { kind: PortKind::Pci, target: address.to_string(), options: self.options.clone() })
     }
 
     /// The kernel's interface behind it, if there is one.
@@ -149,7 +174,7 @@ impl PortSpec {
         let target = &self.target;
         let queues_as = |key: &str| if queues > 1 { format!(",{key}={queues}") } else { String::new() };
         let (name, mut arguments) = match self.kind {
-            PortKind::Pci | PortKind::Vf => (target.clone(), String::new()),
+            PortKind::Pci | PortKind::Vf | PortKind::Env => (target.clone(), String::new()),
             PortKind::AfXdp => (format!("net_af_xdp{serial}"), format!(",iface={target}{}", queues_as("queue_count"))),
             PortKind::AfPacket => (format!("net_af_packet{serial}"), format!(",iface={target}{}", queues_as("qpairs"))),
             PortKind::Tap => (format!("net_tap{serial}"), format!(",iface={target}")),
@@ -197,6 +222,9 @@ impl FromStr for PortSpec {
                 let (pf, index) = vf_of(&target).ok_or_else(|| refuse("a VF is written as 0000:3b:00.0/3"))?;
                 target = format!("{pf}/{index}");
             }
+            PortKind::Env if listed_in(&target).is_none() => {
+                return Err(refuse("a device of the environment is written as PCIDEVICE_INTEL_COM_SRIOV/0"));
+            }
             PortKind::Pcap | PortKind::Ring | PortKind::Null => {
                 // No target: what follows the colon is the first option.
                 if !target.is_empty() {
@@ -239,6 +267,13 @@ fn vf_of(text: &str) -> Option<(PciAddress, u16)> {
     Some((pf.parse().ok()?, index.parse().ok()?))
 }
 
+/// Variable and index, from `PCIDEVICE_INTEL_COM_SRIOV/0`.
+fn listed_in(text: &str) -> Option<(&str, usize)> {
+    let (name, index) = text.split_once('/')?;
+    let good = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    Some((name, index.parse().ok().filter(|_| good)?))
+}
+
 /// A PCI address with its domain, from `3b:00.0` or `0000:3b:00.0`.
 fn pci_address(text: &str) -> Option<String> {
     let (rest, function) = text.rsplit_once('.')?;
@@ -263,6 +298,7 @@ mod tests {
             ("0000:3B:00.0", 1, "0000:3b:00.0"),
             ("pci:3b:10.2,key=1", 2, "0000:3b:10.2,key=1"),
             ("vf:3b:00.0/3,key=1", 1, "0000:3b:00.0/3,key=1"),
+            ("env:PCIDEVICE_INTEL_COM_SRIOV/0", 1, "PCIDEVICE_INTEL_COM_SRIOV/0"),
             ("af_xdp:eth0", 1, "net_af_xdp7,iface=eth0"),
             ("af_xdp:eth0", 2, "net_af_xdp7,iface=eth0,queue_count=2"),
             ("af_packet:eth0,framesz=4096", 4, "net_af_packet7,iface=eth0,qpairs=4,framesz=4096"),
@@ -283,6 +319,21 @@ mod tests {
     }
 
     #[test]
+    fn a_virtual_function_is_where_sysfs_has_it_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = crate::testkit::FakeHost::create(folder.path(), &[crate::testkit::Card::X710]);
+        let spec =
+            |text: &str| text.parse::<PortSpec>().expect("a spec").resolve(fake.host()).map(|spec| spec.to_string());
+        let why = spec("vf:0000:3b:00.0/1").unwrap_err();
+        assert!(why.starts_with("there is no such virtual function; make it first: iogate vf apply"), "{why}");
+        fake.set_num_vfs("0000:3b:00.0".parse().unwrap(), 2);
+        assert_eq!(spec("vf:0000:3b:00.0/1,key=1").unwrap(), "pci:0000:3b:02.1,key=1");
+        assert_eq!(spec("tap:gw0").unwrap(), "tap:gw0");
+        let why = spec("env:PCIDEVICE_OF_NOBODY/0").unwrap_err();
+        assert!(why.starts_with("the environment has no PCIDEVICE_OF_NOBODY; is its resource"), "{why}");
+    }
+
+    #[test]
     fn what_is_no_port_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "unknown"),
@@ -291,6 +342,8 @@ mod tests {
             ("af_xdp:averyveryverylongname", "1 to 15"),
             ("pci:zz:00.0", "PCI address"),
             ("vf:3b:00.0", "0000:3b:00.0/3"),
+            ("env:PCIDEVICE_X", "PCIDEVICE_INTEL_COM_SRIOV/0"),
+            ("env:A=B/0", "PCIDEVICE_INTEL_COM_SRIOV/0"),
             ("vhost:", "path"),
             ("pcap", "rx_pcap"),
             ("tap:a b", "white space"),

@@ -14,6 +14,7 @@ mod host;
 mod kernel;
 mod netlink;
 mod plan;
+mod plugin;
 mod settings;
 mod watchdog;
 
@@ -24,5 +25,7 @@ pub use holder::Holder;
 pub use host::{Host, Interface, Pf, Vf};
 pub use kernel::{Kernel, LocalKernel};
 pub use plan::{Binding, Change, DesiredPf, DesiredVf, Foreign, PfState, Plan, Remark, Step};
+pub(crate) use plugin::is_uuid;
+pub use plugin::{PluginDevice, PluginError, plugin_device};
 pub use settings::{HwMode, LinkState, PfSetting, PfSettings, VfRate, VfSetting, VfSettings, VfVlan};
 pub use watchdog::{Ailment, PfLink, VfSigns, Watchdog};

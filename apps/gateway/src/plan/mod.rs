@@ -297,9 +297,8 @@ fn start_eal(config: &Config) -> Result<Eal> {
         crate::config::model::HugePages::Auto => HugePages::Auto,
         crate::config::model::HugePages::Never => HugePages::Never,
     };
-    let needs_pci = config.ports().any(|(_, _, spec, _)| !spec.is_software());
-    let eal = Eal::builder().memory_mb(gateway.memory_mb.unwrap_or(enough)).huge_pages(huge).pci(needs_pci).start()?;
-    Ok(eal)
+    let specs = config.ports().map(|(_, _, spec, _)| spec);
+    Ok(Eal::builder().memory_mb(gateway.memory_mb.unwrap_or(enough)).huge_pages(huge).ports(specs).start()?)
 }
 
 fn uplinks_up(config: &Config, ports: &[Port]) -> Vec<bool> {

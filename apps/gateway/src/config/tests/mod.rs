@@ -85,6 +85,14 @@ fn the_examples_load() {
 }
 
 #[test]
+fn the_configuration_in_the_pods_manifest_loads() {
+    let page = include_str!("../../../../../docs/kubernetes.md");
+    let text = page.split_once("gw.toml: |\n").and_then(|(_, rest)| rest.split_once("\n---")).unwrap().0;
+    let config = check(&text.replace("\n    ", "\n")).unwrap();
+    assert_eq!(config.uplinks[0].port.to_string(), "env:PCIDEVICE_INTEL_COM_NET_A/0");
+}
+
+#[test]
 fn the_built_in_classes_are_sound() {
     // Written out in the file, they are the same as when the file has none.
     let (built_in, written) = (check(BASE).unwrap(), check(&format!("{BASE}{}", classes::BUILT_IN)).unwrap());
