@@ -9,10 +9,13 @@ use iogate::port::ptype_name;
 use iogate::prelude::*;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// Bursts whose text is kept until it can be shown.
 const KEPT: usize = 4096;
+/// Bits of the level.
+const RECEIVED: u16 = 1;
+const SENT: u16 = 2;
 
 /// What workers have to say. Cheap to clone.
 #[derive(Clone)]
@@ -22,18 +25,26 @@ pub(crate) struct Verbose {
 
 struct Shared {
     level: AtomicU16,
+    /// Whether the level is one that tells of sent packets.
+    sent: Arc<AtomicBool>,
     texts: ArrayQueue<String>,
     lost: AtomicU64,
 }
 
 impl Verbose {
     pub(crate) fn new() -> Self {
-        let shared = Shared { level: AtomicU16::new(0), texts: ArrayQueue::new(KEPT), lost: AtomicU64::new(0) };
+        let shared = Shared {
+            level: AtomicU16::new(0),
+            sent: Arc::default(),
+            texts: ArrayQueue::new(KEPT),
+            lost: AtomicU64::new(0),
+        };
         Verbose { shared: Arc::new(shared) }
     }
 
     /// Sets the level, and returns the one before.
     pub(crate) fn set(&self, level: u16) -> u16 {
+        self.shared.sent.store(level & SENT != 0, Ordering::Relaxed);
         self.shared.level.swap(level, Ordering::Relaxed)
     }
 
@@ -48,18 +59,22 @@ impl Verbose {
         }
     }
 
+    /// Whether packets that are sent are told of, just now.
+    pub(crate) fn tells_sent(&self) -> Arc<AtomicBool> {
+        self.shared.sent.clone()
+    }
+
     /// Says what came in on a queue, when that is wanted.
     #[inline]
     pub(crate) fn received(&self, place: (u16, u16), batch: &Batch) {
-        if self.shared.level.load(Ordering::Relaxed) & 1 != 0 {
+        if self.shared.level.load(Ordering::Relaxed) & RECEIVED != 0 {
             self.tell(place, "received", batch);
         }
     }
 
-    /// Says what goes out on a queue, when that is wanted.
-    #[inline]
+    /// Says what goes out on a queue.
     pub(crate) fn sent(&self, place: (u16, u16), batch: &Batch) {
-        if self.shared.level.load(Ordering::Relaxed) & 2 != 0 && !batch.is_empty() {
+        if !batch.is_empty() {
             self.tell(place, "sent", batch);
         }
     }

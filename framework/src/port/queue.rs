@@ -184,11 +184,13 @@ impl TxQueue {
             return 0;
         }
         let (port, queue) = (self.id, self.queue);
-        let sendable = match self.whole_only {
-            // The driver would read on behind the first segment.
-            true => batch.packets().iter().take_while(|packet| packet.segments() == 1).count(),
-            false => N,
-        };
+        // Of a chain the driver would read on behind the first segment. Whether there is one at all is soon seen:
+        // of ones, or-ed together, is one.
+        let sendable =
+            match self.whole_only && batch.packets().iter().fold(1, |kinds, packet| kinds | packet.segments()) != 1 {
+                true => batch.packets().iter().take_while(|packet| packet.segments() == 1).count(),
+                false => N,
+            };
         batch.take_raw(|packets, count| {
             let count = count.min(sendable);
             // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.

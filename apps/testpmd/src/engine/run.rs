@@ -58,7 +58,7 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
             let place = (link.rx_port, link.rx_queue);
             let observed = app.paused.iter().flat_map(|paused| &paused.observed).find(|seen| seen.link == *link);
             let observed = observed.cloned().unwrap_or_else(|| Observed::new(*link));
-            let mut stage = Surrounded::new(built.stage, app.verbose.clone(), place);
+            let mut stage = Surrounded::new(built.stage, app.settings.mode.makes(), app.verbose.clone(), place);
             let mut description = Description::default();
             stage.describe(&mut description);
             stage.observe(Observer::new(
@@ -138,7 +138,7 @@ fn prepare(
         let wanted = app.ports.get(link.tx_port).map_or(1, |port| port.config.tx_queues);
         let tx = if tx { Some(relays.outlet(to, link.tx_queue, wanted)?) } else { None };
         let (pool, verbose, place) = (app.pool.clone(), app.verbose.clone(), (link.tx_port, link.tx_queue));
-        let watch = Watch::new(move |batch| verbose.sent(place, batch));
+        let watch = Watch::new(verbose.tells_sent(), move |batch| verbose.sent(place, batch));
         let (mac, peer) = (to_device.mac(), config.peer(link.tx_port));
         Ok(Stream { rx, fed, tx, mac, peer, pool, worker, watch: Some(watch) })
     };

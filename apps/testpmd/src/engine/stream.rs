@@ -10,6 +10,8 @@ use iogate::prelude::*;
 /// A mode with its surroundings.
 pub(crate) struct Surrounded {
     mode: Box<dyn Stage>,
+    /// Whether the mode makes packets of its own.
+    makes: bool,
     verbose: Verbose,
     /// RX port and queue.
     place: (u16, u16),
@@ -19,8 +21,9 @@ pub(crate) struct Surrounded {
 }
 
 impl Surrounded {
-    pub(crate) fn new(mode: Box<dyn Stage>, verbose: Verbose, place: (u16, u16)) -> Self {
-        Surrounded { mode, verbose, place, observer: None, soft: None }
+    /// `makes`: whether the mode makes packets of its own.
+    pub(crate) fn new(mode: Box<dyn Stage>, makes: bool, verbose: Verbose, place: (u16, u16)) -> Self {
+        Surrounded { mode, makes, verbose, place, observer: None, soft: None }
     }
 
     /// Measures from now on, or no more. What measured before is given back.
@@ -86,7 +89,9 @@ impl Stage for Surrounded {
         if self.soft.is_some() {
             self.take(batch, cx);
         }
-        self.mode.generate(batch, cx);
+        if self.makes {
+            self.mode.generate(batch, cx);
+        }
         if let Some(observer) = &mut self.observer {
             observer.done();
         }

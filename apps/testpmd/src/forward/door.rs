@@ -5,6 +5,8 @@ use iogate::packet::Stamp;
 use iogate::pipeline::{Description, Outlet};
 use iogate::prelude::*;
 use iogate::telemetry::{cycles, cycles_per_second};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Sends every packet on one TX queue. What the port does not take waits for the next burst and is
 /// dropped only when that does not go either; with retries it is first offered again, at once.
@@ -35,16 +37,22 @@ impl Stamper {
 }
 
 /// Looks at packets as they leave by a TX queue: `set verbose`.
-pub struct Watch(Box<dyn Fn(&Batch) + std::marker::Send>);
+pub struct Watch {
+    on: Arc<AtomicBool>,
+    look: Box<dyn Fn(&Batch) + std::marker::Send>,
+}
 
 impl Watch {
-    /// Calls `look` with each batch.
-    pub fn new(look: impl Fn(&Batch) + std::marker::Send + 'static) -> Self {
-        Watch(Box::new(look))
+    /// Calls `look` with each batch while `on` is true.
+    pub fn new(on: Arc<AtomicBool>, look: impl Fn(&Batch) + std::marker::Send + 'static) -> Self {
+        Watch { on, look: Box::new(look) }
     }
 
+    #[inline]
     fn look(&self, batch: &Batch) {
-        (self.0)(batch);
+        if self.on.load(Ordering::Relaxed) {
+            (self.look)(batch);
+        }
     }
 }
 

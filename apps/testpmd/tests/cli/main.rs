@@ -8,3 +8,4 @@ mod pipes;
 mod session;
 mod soft;
 mod terminal;
+mod tools;
