@@ -2,7 +2,7 @@
 
 use crate::clock::cpu_time;
 use crate::testpmd::{MEMORY_MB, WARM_UP};
-use crate::{Pages, Plan, gateway, io, lookup};
+use crate::{Pages, Plan, gateway, io, lookup, wire};
 use anyhow::{Context as _, Result, bail, ensure};
 use iogate::eal::{Eal, HugePages};
 use iogate::pipeline::Totals;
@@ -29,6 +29,11 @@ pub(crate) enum Job {
     },
     /// Address tables.
     Lookup,
+    /// The gateway between lines of 10 Gbit/s.
+    Wire {
+        /// Part of the line's rate.
+        rate: f64,
+    },
 }
 
 impl Job {
@@ -40,6 +45,7 @@ impl Job {
                 head.into_iter().chain(captures.iter().cloned()).collect()
             }
             Job::Lookup => vec!["lookup".to_owned()],
+            Job::Wire { rate } => vec!["wire".to_owned(), rate.to_string()],
         }
     }
 }
@@ -88,6 +94,7 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
         Job::Io => serde_json::to_string(&io::measure(&eal, plan)?)?,
         Job::Gateway { config, captures } => serde_json::to_string(&gateway::measure(&eal, plan, &config, &captures)?)?,
         Job::Lookup => serde_json::to_string(&lookup::measure(&eal, plan)?)?,
+        Job::Wire { rate } => serde_json::to_string(&wire::measure(&eal, plan, rate)?)?,
     };
     println!("{result}");
     Ok(())

@@ -11,9 +11,10 @@ use anyhow::{Result, anyhow, ensure};
 use iogate::eal::Eal;
 use iogate::pipeline::{DropReason, Outlet};
 use iogate::telemetry::cycles_per_second;
-use iogate::worker::{Idle, Runtime};
+use iogate::worker::{Idle, Poller, Runtime};
 use iogate_gateway::config;
 use iogate_gateway::config::model::{Config, Name};
+use iogate_gateway::dataplane::frame::Meta;
 use iogate_gateway::dataplane::{Active, Ingress, Switch, Tables, drop as reasons};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -131,7 +132,7 @@ fn stages(name: &str, samples: &[Sample], report: &mut Report) {
     }
     rows.push(vec!["receiving, sending what waits, the loop".to_owned(), String::new(), digits(rest)]);
     rows.push(vec!["all".to_owned(), String::new(), digits(all)]);
-    let head = vec!["stage", "packets/call", "cycles/packet"];
+    let head = ["stage", "packets/call", "cycles/packet"].map(String::from).to_vec();
     report.tables.push(Listing { name: format!("{name}, by stage, the least of all measurements"), head, rows });
     let sent: u64 = samples.iter().map(|sample| sample.sent).sum();
     let dropped: u64 = samples.iter().flat_map(|sample| sample.drops.values()).sum();
@@ -178,15 +179,7 @@ pub(crate) fn measure(eal: &Eal, plan: Plan, path: &Path, captures: &[String]) -
     let worker = runtime.worker(plan.core)?;
     let poller = worker.idle(Idle::Spin).poll(queues, switch);
     let mut sample = alone::measure(&mut runtime, plan.seconds)?;
-    let mut drops = BTreeMap::new();
-    for reason in DropReason::all() {
-        let sources = poller.sources().iter().map(|source| source.drops().packets(reason)).sum::<u64>();
-        let outlets = poller.outlets().iter().map(|outlet| outlet.drops().packets(reason)).sum::<u64>();
-        if sources + outlets > 0 {
-            drops.insert(reasons::name(reason).to_owned(), sources + outlets);
-        }
-    }
-    sample.drops = drops;
+    sample.drops = drops(&poller);
     sample.stages = poller.stages().iter().filter_map(alone::stage).collect();
     ensure!(cycles_per_second() > 0, "EAL knows no frequency");
     Ok(sample)
@@ -197,4 +190,17 @@ pub(crate) fn first_uplinks(config: &Config) -> Result<Active> {
     let first = |id| config.uplinks_of(id).first().map(|uplink| uplink.index() as u16);
     let active = config.networks().map(|(id, _)| first(id).ok_or_else(|| anyhow!("a network without uplink")));
     Ok(Active(active.collect::<Result<_>>()?))
+}
+
+/// What the gateway dropped, by reason.
+pub(crate) fn drops(poller: &Poller<Meta, Switch>) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    for reason in DropReason::all() {
+        let sources = poller.sources().iter().map(|source| source.drops().packets(reason)).sum::<u64>();
+        let outlets = poller.outlets().iter().map(|outlet| outlet.drops().packets(reason)).sum::<u64>();
+        if sources + outlets > 0 {
+            drops.insert(reasons::name(reason).to_owned(), sources + outlets);
+        }
+    }
+    drops
 }

@@ -15,10 +15,12 @@ mod lookup;
 mod mix;
 mod modes;
 mod peers;
+mod priority;
 #[allow(unsafe_code)]
 mod rte_hash;
 mod series;
 mod testpmd;
+mod wire;
 
 use alone::Job;
 use anyhow::{Result, ensure};
@@ -77,6 +79,8 @@ enum What {
     Modes,
     /// iperf3 through the gateway on AF_XDP, beside testpmd
     Iperf,
+    /// 64 B at 10GbE line rate through the gateway, on a virtual wire: loss and added latency
+    Wire,
     /// All of them
     All,
     /// Install the peers that are missing, with apt: Open vSwitch on DPDK, testpmd, iperf3
@@ -111,6 +115,7 @@ fn main() -> Result<()> {
         What::Lookup => lookup::compare(plan, &mut report)?,
         What::Iperf => iperf::compare(plan, &mut report)?,
         What::Modes => modes::compare(plan, &mut report)?,
+        What::Wire => wire::compare(plan, &mut report)?,
         What::All => {
             io::compare(plan, &mut report)?;
             gateway::compare(plan, &mut report)?;

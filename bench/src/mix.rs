@@ -6,7 +6,7 @@
 //! that the gateway knows is in the mix, and what a network carries besides.
 
 use crate::lookup::Random;
-use iogate::packet::{EtherType, MacAddr};
+use iogate::packet::{EtherType, IpProtocol, MacAddr, Stamp};
 use iogate::testkit::{Frame, write_pcap};
 use std::fmt::Write as _;
 use std::io;
@@ -26,6 +26,9 @@ const ROUNDS: usize = 8;
 pub(crate) enum Sizes {
     /// 64 bytes each, as DPDK counts; 66 where IPv6, UDP and a tag leave no choice.
     Small,
+    /// 60 bytes each, which are 64 with FCS: the smallest of Ethernet. Tagged IPv6 and RoCE v2 do not fit,
+    /// so there is UDP over IPv4 and RoCE v1 instead.
+    Smallest,
     /// 64, 590 and 1514 bytes, as 7 to 4 to 1.
     Imix,
 }
@@ -158,6 +161,32 @@ fn from_link(link: usize, links: usize, sizes: Sizes) -> Vec<Vec<u8>> {
     maker.shuffled(frames)
 }
 
+/// The smallest frames from one link with all servers, and whether the last 16 bytes of each are padding or payload.
+pub(crate) fn smallest_frames() -> Vec<(Vec<u8>, bool)> {
+    let frames = from_link(0, 1, Sizes::Smallest);
+    frames
+        .into_iter()
+        .map(|frame| {
+            let free = frame.len() - headers_of(&frame) >= Stamp::LEN;
+            (frame, free)
+        })
+        .collect()
+}
+
+/// Bytes of the headers that [`Maker`] puts in front.
+fn headers_of(frame: &[u8]) -> usize {
+    let tag = usize::from(frame[12..14] == EtherType::VLAN.0.to_be_bytes()) * 4;
+    let above = 14 + tag;
+    match EtherType(u16::from_be_bytes([frame[above - 2], frame[above - 1]])) {
+        EtherType::IPV4 if frame[above + 9] == IpProtocol::UDP.0 => above + 28,
+        EtherType::ARP => above + 28,
+        EtherType::IPV4 => above + 40,
+        EtherType::IPV6 => above + 60,
+        EtherType::AOE => above + 10,
+        _ => above,
+    }
+}
+
 /// From each station behind an uplink, to four adapters of its network.
 fn from_uplink(networks: std::ops::Range<usize>, sizes: Sizes) -> Vec<Vec<u8>> {
     let mut maker = Maker::new(sizes, networks.end as u64);
@@ -190,6 +219,7 @@ impl Maker {
         let made = &mut self.made[usize::from(storage)];
         *made += 1;
         let size = match (self.sizes, *made * 5 % 12) {
+            (Sizes::Smallest, _) => 60,
             (Sizes::Small, _) | (_, 0..7) => 64,
             (_, 7..11) => 590,
             _ => 1514,
@@ -204,6 +234,7 @@ impl Maker {
             (true, 2) => v4().tcp(CLIENT, 3260),
             (true, 3) => v4().tcp(CLIENT, 4420),
             (true, 4) => ethernet.clone().ether_type(EtherType::ROCE),
+            (true, 5) if size == 60 => ethernet.clone().ether_type(EtherType::ROCE),
             (true, 5) => v4().roce_v2(7),
             (true, 6) => ethernet.clone().aoe(1, 2),
             (true, 7) => v4().tcp(CLIENT, 2049),
@@ -213,6 +244,7 @@ impl Maker {
             (false, 1) => v4().tcp(443, CLIENT),
             (false, 2) => v4().udp(CLIENT, 53),
             (false, 3) => v4().icmp_echo(1, 1),
+            (false, 4) if size == 60 => v4().udp(CLIENT, 443),
             (false, 4) => v6().udp(CLIENT, 443),
             // Zeros behind it must be padding, not options.
             (false, 5) if size > 64 => return v6().neighbor_advertisement(from.v6).padded_to(size).build(),
@@ -254,6 +286,13 @@ mod tests {
         let destinations: HashSet<_> = frames.iter().map(|frame| frame[..6].to_vec()).collect();
         let sources: HashSet<_> = frames.iter().map(|frame| frame[6..12].to_vec()).collect();
         assert_eq!((destinations.len(), sources.len()), (288, 64));
+    }
+
+    #[test]
+    fn smallest_frames_are_and_some_have_room_for_a_time() {
+        let frames = smallest_frames();
+        assert!(frames.iter().all(|(frame, _)| frame.len() == 60));
+        assert!(frames.iter().filter(|(_, free)| *free).count() > frames.len() / 4);
     }
 
     #[test]

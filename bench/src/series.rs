@@ -12,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) tables: Vec<Listing>,
     pub(crate) notes: Vec<String>,
+    /// Trials on the virtual wire, the fastest first.
+    pub(crate) wire: Vec<crate::wire::Trial>,
 }
 
 /// Ours and a peer's, measured in turns. Where ours has several peers, each has a comparison of its own with the
@@ -50,7 +52,7 @@ pub(crate) struct Spread {
 #[derive(Debug, Serialize)]
 pub(crate) struct Listing {
     pub(crate) name: String,
-    pub(crate) head: Vec<&'static str>,
+    pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
 
@@ -175,9 +177,9 @@ impl fmt::Display for Report {
     }
 }
 
-fn blank(head: &[&str], numbers: std::ops::Range<usize>) -> Table {
+fn blank<T: AsRef<str>>(head: &[T], numbers: std::ops::Range<usize>) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(head);
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(head.iter().map(AsRef::as_ref));
     for column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

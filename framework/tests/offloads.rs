@@ -161,6 +161,33 @@ fn packets_are_cut_where_the_port_does_not() {
 }
 
 #[test]
+fn datagrams_are_cut_into_fragments() {
+    let mut fake = FakePort::new("fragments");
+    for (len, size, pieces) in [(3000, 1480, 3), (1472, 1480, 1), (1473, 1483, 2), (60_001, 1480, 41)] {
+        let whole = v4().vlan(3).udp(1, 2).payload(bytes(len)).build();
+        // In buffers of odd lengths.
+        let mut parts = whole.chunks(1999).map(|part| fake.pool().alloc_from(part).unwrap());
+        let mut packet = parts.next().unwrap();
+        parts.for_each(|part| packet.chain(part).unwrap());
+        packet.data_mut()[18 + 20 + 6..18 + 20 + 8].copy_from_slice(&[0x12, 0x34]);
+        packet.leave_unfinished(Some(size));
+        let longest = longest_frame(&packet);
+        let (out, counts) = through(&mut fake, [packet]);
+        assert_eq!((out.len(), counts), (pieces, [pieces as u64 - 1, 0]));
+        let mut datagram = Vec::new();
+        for (number, frame) in out.iter().enumerate() {
+            let (ip, piece) = Ipv4::parse(&frame[18..]).unwrap();
+            assert!(ip.checksum_ok() && frame[..18] == whole[..18] && frame.len() <= longest);
+            let last = number + 1 == pieces;
+            assert_eq!((usize::from(ip.fragment_offset()), ip.more_fragments()), (datagram.len(), !last));
+            assert_eq!(piece.len(), if last { piece.len() } else { usize::from(size & !7) });
+            datagram.extend_from_slice(piece);
+        }
+        assert_eq!(datagram, whole[38..], "with its checksum");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_refused() {
     let mut fake = FakePort::new("refused");
     let fragment = {
@@ -175,7 +202,8 @@ fn what_cannot_be_done_is_refused() {
         (Frame::ethernet(mac(1), mac(2)).arp_request([1; 4], [2; 4]).build(), None),
         (fragment.clone(), None),
         (fragment, Some(50)),
-        (v4().udp(1, 2).payload(bytes(3000)).build(), Some(1400)),
+        (v6().udp(1, 2).payload(bytes(3000)).build(), Some(1400)),
+        (v4().udp(1, 2).payload(bytes(3000)).build(), Some(7)),
         (v4().tcp(1, 2).payload(bytes(3000)).build(), Some(0)),
         (v4().tcp(1, 2).build(), Some(1400)),
         (v4().tcp(1, 2).qinq(1, 2).payload(bytes(10)).build(), None),

@@ -21,7 +21,11 @@ fn check_says_that_a_file_is_good() {
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/two-servers.toml");
     let output = iogate(&["check", example]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert_eq!(stdout(&output), format!("{example}: good: 2 links, 2 uplinks, 2 networks, 4 adapters\n"));
+    let printed = stdout(&output);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines[0], format!("{example}: good: 2 links, 2 uplinks, 2 networks, 4 adapters"));
+    assert!(lines[1].starts_with("CORE"), "{printed}");
+    assert!(lines.len() == 3 && lines[2].contains("eth-srv1:0, eth-srv2:0, net-a:0, san-a:0"), "{printed}");
     assert_eq!(stderr(&output), "");
     let trunks = iogate(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/trunks.toml")]);
     let enough = iogate::worker::cores().starts_with(&[0, 1]);
@@ -431,6 +435,44 @@ fn manual_pages_are_written() {
 }
 
 // ------------------------------------------------------------------ vf
+
+#[test]
+fn vf_plan_says_by_its_exit_code_whether_it_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    FakeHost::create(folder.path(), &[Card::X710, Card::Intel82599]);
+    let file = folder.path().join("gw.toml");
+    let plan = |command: &str, pci: &str, count: u16, more: &str| {
+        let pf = format!("[[pf]]\nname = \"p0\"\npci = \"{pci}\"\nnum_vfs = {count}\n");
+        fs::write(
+            &file,
+            format!("schema = 1\n[gateway]\nname = \"gw-t\"\n{}", if count > 0 { pf.as_str() } else { "" }),
+        )
+        .unwrap();
+        let arguments = ["vf", command, "-c", path(&file), "--sysfs-root", path(folder.path())];
+        let output = iogate(&[&arguments[..], &more.split_whitespace().collect::<Vec<_>>()].concat());
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, out, err) = plan("plan", "3b:00.0", 4, "");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.ends_with("2 steps to take; nothing was changed\n"), "{out}");
+    let (code, out, _) = plan("plan", "3b:00.0", 4, "-o json");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["steps"][1]["change"]["kind"]), (Some(0), &Value::from("num-vfs")));
+
+    let (code, out, _) = plan("plan", "04:00.0", 64, "");
+    assert_eq!(code, Some(3), "{out}");
+    assert!(out.contains("refused: p0: 64 VFs are more than the 63 that the card has"), "{out}");
+    let (code, out, _) = plan("apply", "04:00.0", 64, "-o json");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["refusals"][0]["about"].as_str()), (Some(3), Some("p0")), "{out}");
+
+    // A folder is no machine to change.
+    let (code, _, err) = plan("apply", "3b:00.0", 4, "");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("autoprobe off") && err.contains("was taken back"), "{err}");
+    let (code, _, err) = plan("plan", "", 0, "");
+    assert_eq!(code, Some(2), "{err}");
+}
 
 #[test]
 fn vf_list_shows_cards_and_who_uses_them() {

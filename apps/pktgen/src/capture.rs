@@ -69,7 +69,6 @@ impl Tap {
 pub struct Capture {
     shared: Arc<Shared>,
     writer: JoinHandle<Result<u64>>,
-    file: String,
 }
 
 /// What is in a capture.
@@ -87,14 +86,7 @@ impl Capture {
     /// # Errors
     /// When it cannot be written.
     pub fn begin(file: &Path, most: u64) -> Result<Self> {
-        let name = file.display().to_string();
-        let cannot = || format!("cannot write the capture {name}");
-        let out = BufWriter::new(File::create(file).with_context(cannot)?);
-        let mut writer = PcapNgWriter::new(out).with_context(cannot)?;
-        let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0);
-        // Time stamps in nanoseconds.
-        interface.options.push(InterfaceDescriptionOption::IfTsResol(9));
-        writer.write_pcapng_block(interface).with_context(cannot)?;
+        let writer = Writer::begin(file)?;
         let shared = Arc::new(Shared {
             waiting: ArrayQueue::new(WAITING),
             left: AtomicU64::new(most),
@@ -102,10 +94,9 @@ impl Capture {
             done: AtomicBool::default(),
         });
         let from = shared.clone();
-        let epoch = Epoch::now();
         let thread = std::thread::Builder::new().name("capture".to_owned());
-        let writer = thread.spawn(move || write(writer, &from, epoch)).with_context(cannot)?;
-        Ok(Capture { shared, writer, file: name })
+        let writer = thread.spawn(move || drain(writer, &from)).context("cannot make a thread for the capture")?;
+        Ok(Capture { shared, writer })
     }
 
     /// Where receivers put frames.
@@ -119,8 +110,8 @@ impl Capture {
     /// When it could not be written.
     pub fn finish(self) -> Result<Captured> {
         self.shared.done.store(true, Ordering::Release);
-        let written = self.writer.join().unwrap_or_else(|_| Err(anyhow::anyhow!("its thread panicked")));
-        let frames = written.with_context(|| format!("cannot write the capture {}", self.file))?;
+        let written = self.writer.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread of the capture panicked")));
+        let frames = written?;
         Ok(Captured { frames, missed: self.shared.missed.load(Ordering::Relaxed) })
     }
 }
@@ -140,32 +131,74 @@ impl Epoch {
     }
 
     fn at(&self, ticks: u64) -> Duration {
-        self.time + Duration::from_secs_f64(ticks.saturating_sub(self.ticks) as f64 * self.seconds_per_tick)
+        let seconds = ticks.abs_diff(self.ticks) as f64 * self.seconds_per_tick;
+        let apart = Duration::from_secs_f64(seconds);
+        if ticks < self.ticks { self.time.saturating_sub(apart) } else { self.time + apart }
     }
 }
 
-fn write(mut writer: PcapNgWriter<BufWriter<File>>, from: &Shared, epoch: Epoch) -> Result<u64> {
+/// Writes a pcapng file of Ethernet frames.
+pub struct Writer {
+    out: PcapNgWriter<BufWriter<File>>,
+    file: String,
+}
+
+impl Writer {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin(file: &Path) -> Result<Self> {
+        let name = file.display().to_string();
+        let cannot = || format!("cannot write the capture {name}");
+        let out = BufWriter::new(File::create(file).with_context(cannot)?);
+        let mut out = PcapNgWriter::new(out).with_context(cannot)?;
+        let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0);
+        // Time stamps in nanoseconds.
+        interface.options.push(InterfaceDescriptionOption::IfTsResol(9));
+        out.write_pcapng_block(interface).with_context(cannot)?;
+        Ok(Writer { out, file: name })
+    }
+
+    /// Adds a frame, of a moment after 1970.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, frame: &[u8], at: Duration) -> Result<()> {
+        let block = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: at,
+            original_len: frame.len() as u32,
+            data: frame.into(),
+            options: Vec::new(),
+        };
+        self.out.write_pcapng_block(block).with_context(|| format!("cannot write the capture {}", self.file))?;
+        Ok(())
+    }
+
+    /// Writes the rest.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(self) -> Result<()> {
+        self.out.into_inner().flush().with_context(|| format!("cannot write the capture {}", self.file))
+    }
+}
+
+/// Writes what workers hand over until they are done; returns how many frames that were.
+fn drain(mut writer: Writer, from: &Shared) -> Result<u64> {
+    let epoch = Epoch::now();
     let mut frames = 0;
-    let mut failed = None;
+    let mut written = Ok(());
     loop {
         // Before the queue is looked at: what was put in before it was set is seen.
         let done = from.done.load(Ordering::Acquire);
         while let Some((packet, ticks)) = from.waiting.pop() {
             // After an error frames are still taken, so that their buffers go home.
-            if failed.is_some() {
-                continue;
-            }
-            let data: Vec<u8> = packet.segment_data().flatten().copied().collect();
-            let block = EnhancedPacketBlock {
-                interface_id: 0,
-                timestamp: epoch.at(ticks),
-                original_len: data.len() as u32,
-                data: data.into(),
-                options: Vec::new(),
-            };
-            match writer.write_pcapng_block(block) {
-                Ok(_) => frames += 1,
-                Err(error) => failed = Some(error),
+            if written.is_ok() {
+                let whole: Vec<u8> = packet.segment_data().flatten().copied().collect();
+                written = writer.write(&whole, epoch.at(ticks));
+                frames += u64::from(written.is_ok());
             }
         }
         if done {
@@ -173,11 +206,5 @@ fn write(mut writer: PcapNgWriter<BufWriter<File>>, from: &Shared, epoch: Epoch)
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    match failed {
-        Some(error) => Err(error.into()),
-        None => {
-            writer.into_inner().flush()?;
-            Ok(frames)
-        }
-    }
+    written.and_then(|()| writer.finish()).map(|()| frames)
 }

@@ -13,11 +13,17 @@
 
 pub mod capture;
 pub mod frame;
+pub mod limits;
 pub mod outcome;
 pub mod pace;
 pub mod rate;
 pub mod receive;
+pub mod replay;
+pub mod report;
+pub mod rig;
+pub mod scenario;
 pub mod send;
 pub mod sequence;
 pub mod template;
+pub mod time;
 pub mod trial;

@@ -43,8 +43,8 @@ pub enum Ended {
     Complete,
     /// Somebody ended it.
     Asked,
-    /// A port went away: which, and what happened.
-    PortLost(String),
+    /// A port went away, or a worker failed: which, and what happened.
+    Lost(String),
 }
 
 /// What came of a stream.
@@ -137,4 +137,54 @@ pub(crate) fn merged<'a>(histograms: impl Iterator<Item = &'a Histogram<u64>>) -
         all.add(histogram).expect("it grows as far as needed");
     }
     all
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One stream, sent for a second at half the asked rate; what came back took a microsecond.
+    pub(crate) fn outcome(sent: u64, received: u64) -> Outcome {
+        let mut latency = Histogram::new(3).unwrap();
+        latency.record_n(1000, received).unwrap();
+        let stream = StreamOutcome {
+            name: "all".to_owned(),
+            stamped: true,
+            sent,
+            sent_bytes: sent * 64,
+            received,
+            received_bytes: received * 64,
+            duplicates: 0,
+            reordered: 0,
+            furthest: 0,
+            too_old: 0,
+            latency,
+        };
+        Outcome {
+            streams: vec![stream],
+            elapsed: Duration::from_secs(1),
+            asked_fps: Some(sent as f64 * 2.0),
+            sent_wire_bits: sent * 672,
+            received_wire_bits: received * 672,
+            lateness: merged(std::iter::empty()),
+            given_up: 0,
+            port_full: 0,
+            no_buffer: 0,
+            other: 0,
+            implausible: 0,
+            receives: true,
+            ended: Ended::Complete,
+        }
+    }
+
+    #[test]
+    fn loss_is_of_what_was_stamped() {
+        let mut both = outcome(1000, 990);
+        assert_eq!((both.lost(), both.loss()), (10, Some(0.01)));
+        let plain = StreamOutcome { stamped: false, received: 0, ..both.streams[0].clone() };
+        both.streams.push(plain);
+        assert_eq!((both.sent(), both.lost(), both.loss()), (2000, 10, Some(0.01)));
+        both.receives = false;
+        assert_eq!((both.lost(), both.loss()), (0, None));
+    }
 }

@@ -81,7 +81,7 @@ impl Pacer {
         }
         self.credit += earned;
         // Credit for one frame is kept whatever the limit: the first of a slow pace takes longer.
-        let most = self.most_credit.max(u128::from(self.price) * DEAREST);
+        let most = self.most_credit.max(self.cost(DEAREST));
         if self.credit > most {
             self.forgiven += self.credit - most;
             self.credit = most;
@@ -133,6 +133,11 @@ impl Pacer {
         }
     }
 
+    /// Gives up what is due and not yet paid for.
+    pub fn give_up(&mut self) {
+        self.forgiven += std::mem::take(&mut self.credit);
+    }
+
     /// Units, frames or bits, that were due and never sent, because they were too late.
     pub fn forgiven(&self) -> u64 {
         u64::try_from(self.forgiven / u128::from(self.price)).unwrap_or(u64::MAX)
@@ -152,8 +157,8 @@ impl Pacer {
     }
 }
 
-/// Units that the dearest frame costs: the bits of a jumbo frame.
-const DEAREST: u128 = (9018 + 20) * 8;
+/// Bits that the dearest frame takes on the wire: a jumbo frame.
+const DEAREST: u64 = (9018 + 20) * 8;
 
 #[cfg(test)]
 mod tests {

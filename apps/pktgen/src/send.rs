@@ -261,7 +261,10 @@ impl Stage for Sender {
         } else {
             running.order.counters.held.add(1);
         }
-        if !stuck && running.is_over() && self.outlet.waiting() == 0 || now >= running.order.deadline {
+        if !stuck && running.is_over() && self.outlet.waiting() == 0 {
+            running.finish(&mut self.outlet);
+        } else if now >= running.order.deadline {
+            running.order.pacer.give_up();
             running.finish(&mut self.outlet);
         }
     }

@@ -121,10 +121,11 @@ impl Tester {
     /// # Errors
     /// When a worker has stopped.
     pub fn run(&self, trial: &Trial) -> iogate::Result<Outcome> {
-        self.run_watched(trial, Duration::from_secs(1), |_| ControlFlow::Continue(()))
+        self.run_watched(trial, Duration::from_secs(1), &|| false, |_| ControlFlow::Continue(()))
     }
 
-    /// As [`run`](Tester::run); `watch` is told what has come so far every `interval`, and may end it.
+    /// As [`run`](Tester::run), until `asked` says that somebody wants it to end. `watch` is told what has come so far
+    /// every `interval`, and may end it too.
     ///
     /// # Errors
     /// As [`run`](Tester::run).
@@ -132,6 +133,7 @@ impl Tester {
         &self,
         trial: &Trial,
         interval: Duration,
+        asked: &dyn Fn() -> bool,
         mut watch: impl FnMut(&Outcome) -> ControlFlow<()>,
     ) -> iogate::Result<Outcome> {
         let mut running = Running::begin(self, trial)?;
@@ -141,8 +143,11 @@ impl Tester {
             if running.is_sent() {
                 break Ended::Complete;
             }
-            if let Some(lost) = running.lost_port() {
-                break Ended::PortLost(lost);
+            if asked() {
+                break Ended::Asked;
+            }
+            if let Some(lost) = running.lost() {
+                break Ended::Lost(lost);
             }
             if Instant::now() >= next {
                 next += interval;
@@ -151,13 +156,13 @@ impl Tester {
                 }
             }
         };
-        for sender in &self.senders {
-            drop(sender.call(|poll| poll.stage_mut().end())?);
-        }
+        // What was counted stands also when a worker does not answer any more.
+        let failed = |error: iogate::Error| Ended::Lost(error.to_string());
+        let ends = self.senders.iter().map(|sender| sender.call(|poll| poll.stage_mut().end()).map(drop));
+        let ended = ends.collect::<iogate::Result<()>>().map_or_else(failed, |()| ended);
         running.drain(trial.drain);
-        for receiver in &self.receivers {
-            drop(receiver.call(|poll| poll.stage_mut().end())?);
-        }
+        let ends = self.receivers.iter().map(|receiver| receiver.call(|poll| poll.stage_mut().end()).map(drop));
+        let ended = ends.collect::<iogate::Result<()>>().map_or_else(failed, |()| ended);
         Ok(running.outcome(ended))
     }
 }
@@ -224,12 +229,15 @@ impl<'a> Running<'a> {
         self.sent.iter().all(|sender| sender.is_done())
     }
 
-    /// Which port has gone away, if one has.
-    fn lost_port(&mut self) -> Option<String> {
+    /// What has gone away, if something has.
+    fn lost(&mut self) -> Option<String> {
         if self.asked.elapsed() < ASK_PORTS {
             return None;
         }
         self.asked = Instant::now();
+        if let Some(error) = self.tester.senders.iter().find_map(|sender| sender.call(|_| ()).err()) {
+            return Some(error.to_string());
+        }
         let mut lost = None;
         for (port, down) in &mut self.up {
             *down = if port.link().is_ok_and(|link| link.up) { 0 } else { *down + 1 };

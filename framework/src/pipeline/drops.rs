@@ -25,7 +25,7 @@ impl DropReason {
     pub const CHAINED: DropReason = DropReason(4);
 
     /// Its sender left work to the card that cannot be done: a checksum of what is neither TCP nor UDP, a
-    /// datagram or a fragment to be cut, or into too many segments.
+    /// datagram over IPv6 or a fragment to be cut, or into too many pieces.
     pub const UNFINISHED: DropReason = DropReason(5);
 
     const NAMES: [&'static str; 6] = ["unrouted", "tx-full", "no-buffer", "stopped", "chained", "unfinished"];

@@ -2,7 +2,9 @@
 
 use super::DropReason;
 use crate::memory::{HeaderLengths, Mbuf};
-use crate::packet::{EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, Vlan};
+use crate::packet::{
+    EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, Vlan, checksum,
+};
 
 /// What a port does for packets by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub fn longest_frame(packet: &Mbuf) -> usize {
 
 #[cold]
 fn longest_segment(packet: &Mbuf, size: u16) -> usize {
-    let front = lengths(packet.data()).map_or(usize::MAX, |lengths| lengths.l2 + lengths.l3 + lengths.l4);
+    let front = lengths(packet.data()).map_or(usize::MAX, |lengths| lengths.copied());
     packet.len().min(front.saturating_add(size.into()))
 }
 
@@ -119,7 +121,15 @@ fn ip_len(ip: &[u8], lengths: HeaderLengths) -> Option<usize> {
     }
 }
 
-/// Cuts a TCP packet, each segment in a buffer of its own.
+impl HeaderLengths {
+    /// What each piece has in front: fragments of a datagram have no UDP header, but for the first, whose payload it
+    /// counts as.
+    fn copied(&self) -> usize {
+        self.l2 + self.l3 + if self.udp { 0 } else { self.l4 }
+    }
+}
+
+/// Cuts a TCP packet into segments, or a UDP datagram over IPv4 into fragments, each in a buffer of its own.
 fn segments(
     packet: &Mbuf,
     lengths: HeaderLengths,
@@ -127,14 +137,21 @@ fn segments(
     mut send: impl FnMut(Mbuf),
 ) -> Result<usize, (DropReason, usize)> {
     const UNFINISHED: (DropReason, usize) = (DropReason::UNFINISHED, 0);
-    let HeaderLengths { l2, l3, l4, udp, .. } = lengths;
-    let front = l2 + l3 + l4;
+    let HeaderLengths { l2, udp, .. } = lengths;
+    let front = lengths.copied();
     let headers = packet.data().get(..front).ok_or(UNFINISHED)?;
     let ip_len = ip_len(&headers[l2..], lengths).ok_or(UNFINISHED)?;
     let payload = (l2 + ip_len).min(packet.len()).saturating_sub(front);
-    if udp || size == 0 || payload == 0 || payload.div_ceil(size) > MOST_SEGMENTS {
+    // Fragments but for the last are a multiple of eight bytes (RFC 791, section 3.2).
+    let size = if udp { size & !7 } else { size };
+    if size == 0 || payload == 0 || payload.div_ceil(size) > MOST_SEGMENTS {
         return Err(UNFINISHED);
     }
+    // A datagram's checksum stands in its first fragment, and is about all of them.
+    let checksum = match udp {
+        true => Some(datagram_checksum(packet, lengths, payload).ok_or(UNFINISHED)?),
+        false => None,
+    };
     let mut source = Source { here: &[], more: packet.segment_data() };
     source.skip(front);
     let mut sent = 0;
@@ -146,7 +163,11 @@ fn segments(
         head.copy_from_slice(headers);
         source.fill(data);
         let place = Place { offset: at as u32, number: sent as u16, last: at + len == payload };
-        if adjust(segment.data_mut(), lengths, place).is_none() {
+        let adjusted = match checksum {
+            Some(checksum) => fragment(segment.data_mut(), lengths, place, checksum),
+            None => adjust(segment.data_mut(), lengths, place),
+        };
+        if adjusted.is_none() {
             return Err((DropReason::UNFINISHED, sent));
         }
         send(segment);
@@ -190,6 +211,49 @@ fn adjust(frame: &mut [u8], lengths: HeaderLengths, place: Place) -> Option<()> 
     }
     tcp.set_flags(TcpFlags(flags));
     fill_checksum(frame, lengths)
+}
+
+/// Makes copied headers those of a fragment.
+fn fragment(frame: &mut [u8], lengths: HeaderLengths, place: Place, checksum: u16) -> Option<()> {
+    let HeaderLengths { l2, l3, .. } = lengths;
+    let len = u16::try_from(frame.len() - l2).ok()?;
+    if place.offset == 0 {
+        Udp::parse_front_mut(frame.get_mut(l2 + l3..)?).ok()?.0.set_checksum(checksum);
+    }
+    let (ip, _) = Ipv4::parse_front_mut(frame.get_mut(l2..)?).ok()?;
+    ip.set_total_len(len);
+    ip.set_fragment(u16::try_from(place.offset).ok()?, !place.last);
+    ip.fill_checksum();
+    Some(())
+}
+
+/// The checksum of a datagram over IPv4 in several buffers.
+fn datagram_checksum(packet: &Mbuf, lengths: HeaderLengths, bytes: usize) -> Option<u16> {
+    let HeaderLengths { l2, l3, ipv6, .. } = lengths;
+    if ipv6 {
+        return None;
+    }
+    let pseudo = pseudo(packet.data().get(l2..)?, lengths)?;
+    let mut source = Source { here: &[], more: packet.segment_data() };
+    source.skip(l2 + l3);
+    let (mut sum, mut at) = (0, 0);
+    while at < bytes {
+        let piece = source.next(bytes - at);
+        if piece.is_empty() {
+            return None;
+        }
+        // A piece that begins at an odd byte has its bytes the other way round (RFC 1071, section 2).
+        let its = checksum::fold(checksum::sum(piece));
+        sum += u64::from(if at % 2 == 0 { its } else { its.swap_bytes() });
+        at += piece.len();
+    }
+    // The field itself is no part of it: it held what the guest left there.
+    let left = Udp::parse_front(packet.data().get(l2 + l3..)?).ok()?.0.checksum();
+    let sum = sum + u64::from(!left) + u64::from(pseudo.partial(u16::try_from(bytes).ok()?));
+    Some(match !checksum::fold(sum) {
+        0 => 0xffff,
+        other => other,
+    })
 }
 
 /// The bytes of a packet, from one buffer after the other.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// How long the first wait for a VF in reset is; each is twice the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// How often something is tried: for about three seconds.
-const TRIES: u32 = 7;
+/// How often something is tried: for about six seconds, in which a link comes up, too.
+const TRIES: u32 = 8;
 /// What new VFs come with is guessed at first; what was guessed wrong is set in a second round.
 const ROUNDS: usize = 2;
 
@@ -148,7 +148,9 @@ fn take(kernel: &mut dyn Kernel, step: &Step) -> io::Result<()> {
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         match try_to_take(kernel, step) {
-            Err(error) if explain::passes(&error) => tracing::info!("{step}: {error}; trying again in {wait:?}"),
+            Err(error) if explain::passes(&step.change, &error) => {
+                tracing::info!("{step}: {error}; trying again in {wait:?}")
+            }
             other => return other,
         }
         kernel.pause(wait);

@@ -51,9 +51,14 @@ pub(super) fn error(change: &Change, error: &io::Error) -> String {
     }
 }
 
-/// Whether the same may well succeed soon: a VF in reset answers so until it is out of it.
-pub(super) fn passes(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN))
+/// Whether the same may well succeed soon: a VF in reset answers so until it is out of it, and a PF that was
+/// set up takes rates once its link is.
+pub(super) fn passes(change: &Change, error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(libc::EBUSY | libc::EAGAIN) => true,
+        Some(libc::EINVAL) => matches!(change, Change::Vf { setting: VfSetting::Rate(_), .. }),
+        _ => false,
+    }
 }
 
 /// What it means for the gateway that a VF of this family must receive frames for addresses other than

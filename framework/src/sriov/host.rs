@@ -140,6 +140,11 @@ impl Host {
         link_name(&self.function(pf).join(format!("virtfn{index}")))?.parse().ok()
     }
 
+    /// The NUMA node of a function, where the machine says.
+    pub fn numa_node(&self, address: PciAddress) -> Option<u32> {
+        value(&self.function(address).join("numa_node"))
+    }
+
     /// The link of a VF's PF; nothing where its interface is not in this network namespace.
     pub fn pf_link(&self, vf: PciAddress) -> Option<PfLink> {
         let folder = self.function(vf).join("physfn");
@@ -207,7 +212,7 @@ impl Host {
             family: Family::of_pf(vendor, device),
             driver: link_name(&folder.join("driver")),
             iommu_group: link_name(&folder.join("iommu_group")).and_then(|name| name.parse().ok()),
-            numa_node: value(&folder.join("numa_node")),
+            numa_node: self.numa_node(address),
             total_vfs: value(&folder.join("sriov_totalvfs"))?,
             num_vfs,
             // Kernels before 4.12 have no such file, and bind.
@@ -229,7 +234,7 @@ impl Host {
             driver: link_name(&folder.join("driver")),
             driver_override: driver_override.filter(|text| !text.is_empty() && text != "(null)"),
             iommu_group: link_name(&folder.join("iommu_group")).and_then(|name| name.parse().ok()),
-            numa_node: value(&folder.join("numa_node")),
+            numa_node: self.numa_node(address),
             interface: interface(&folder),
             holders: Vec::new(),
         })

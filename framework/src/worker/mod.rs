@@ -1,6 +1,6 @@
 //! Workers: pinned threads that poll queues and run what arrives through a pipeline.
 //!
-//! A [`Runtime`] holds the workers. Each gets a core, an [`Idle`] policy, and one or more groups of
+//! A [`Topology`] chooses cores for queues, a [`Runtime`] holds the workers. Each gets a core, an [`Idle`] policy, and one or more groups of
 //! RX queues with the pipeline for them. A [`Poller`] is the control side's handle on such a group:
 //! it reads counters at any time, and runs closures on the worker between two batches, which is how
 //! tables are swapped and queues added and removed without losing a packet.
@@ -35,9 +35,11 @@
 
 mod idle;
 mod mailbox;
+mod placement;
 mod poll;
 mod runtime;
 
 pub use idle::Idle;
+pub use placement::{Cpu, Topology};
 pub use poll::{Poll, Poller};
 pub use runtime::{Runtime, Worker, WorkerStats, cores, signals};

@@ -1,6 +1,7 @@
 //! The workers of an application: made, started, watched and stopped together.
 
 use super::idle::{Quiet, Rest};
+use super::placement::isolated_cores;
 use super::poll::{ReadTotals, Task, group};
 use super::{Idle, Poller};
 use crate::eal::Eal;
@@ -15,10 +16,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The cores that this process may run on, in order.
+/// The cores that workers of this process may run on, in order: those it may run on itself, and isolated
+/// ones, on which it is only if it was put there.
 pub fn cores() -> Vec<usize> {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    if cores.is_empty() { vec![0] } else { cores.into_iter().map(|core| core.id).collect() }
+    let mut cores = isolated_cores();
+    cores.extend(core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id));
+    if cores.is_empty() { vec![0] } else { cores.into_iter().collect() }
 }
 
 /// Set by the first SIGINT or SIGTERM; the second ends the process at once.

@@ -5,6 +5,7 @@ use super::plan::{Patch, Plan, plan};
 use super::size::{FCS, GAP, mixed};
 use super::values::{Cursor, mix};
 use iogate::packet::Stamp;
+use std::fmt;
 use std::sync::Arc;
 use zerocopy::IntoBytes;
 
@@ -27,12 +28,18 @@ use zerocopy::IntoBytes;
 /// }
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prepared {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Prepared {
+    /// The streams' names: their frames may be megabytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Prepared").field(&self.shared.names).finish()
+    }
+}
+
 struct Shared {
     names: Vec<String>,
     plans: Vec<Plan>,
@@ -126,7 +133,7 @@ pub const fn wire_bits(length: usize) -> u64 {
 }
 
 /// Writes frame after frame; see [`Prepared::worker`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Traffic {
     shared: Arc<Shared>,
     streams: Box<[Running]>,

@@ -96,6 +96,7 @@ pub(crate) fn execute(app: &mut App, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// A line that a pattern fits.
     fn example(pattern: &str) -> String {
@@ -134,6 +135,21 @@ mod tests {
                     Err(refusal) => assert_eq!(refusal, Refusal::BadArguments, "{:?}", &words[..count]),
                 }
             }
+        }
+    }
+
+    proptest! {
+        /// Lines of words that commands have, and of others: one command, or a refusal.
+        #[test]
+        fn no_line_breaks_it(choices in proptest::collection::vec((any::<proptest::sample::Index>(), "[ -~]{0,6}"), 0..12)) {
+            let words: Vec<&str> = all().flat_map(|command| command.pattern.split([' ', '|'])).collect();
+            let word = |(index, other): &(proptest::sample::Index, String)| {
+                let known = *index.get(&words);
+                if known.contains(':') { other.clone() } else { known.to_owned() }
+            };
+            let line = choices.iter().map(word).collect::<Vec<_>>().join(" ");
+            let found = find(&tokens(&line));
+            prop_assert!(!matches!(found, Err(Refusal::Ambiguous)), "{}", line);
         }
     }
 

@@ -1,62 +1,9 @@
-//! Every command against bad input, and in the wrong state, while packets are forwarded.
+//! Commands in the wrong state, and what they do to ports and queues while packets are forwarded.
 
 use crate::session::{NULL, Session};
 
 /// Ports that are quiet, so that forwarding takes no core from other tests.
 const RING: [&str; 2] = ["net_ring0", "net_ring1"];
-
-/// The first words of everything that `help all` lists.
-fn patterns(session: &mut Session) -> Vec<String> {
-    let help = session.run("help all");
-    let lines: Vec<&str> = help.lines().collect();
-    let described = |at: &usize| lines.get(at + 1).is_some_and(|next| next.starts_with("    "));
-    (0..lines.len()).filter(described).map(|at| lines[at].to_owned()).filter(|line| !line.starts_with(' ')).collect()
-}
-
-/// A word for a place of a pattern.
-fn word(place: &str, odd: &str) -> String {
-    match place.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
-        None => place.to_owned(),
-        Some(_) => odd.to_owned(),
-    }
-}
-
-/// Commands that end or last.
-fn harmless(pattern: &str) -> bool {
-    !["quit", "sleep", "wait", "help"].iter().any(|word| pattern.starts_with(word))
-}
-
-#[test]
-fn bad_input_gets_an_answer_and_forwarding_goes_on() {
-    let mut session = Session::ready(&RING, &["--idle=sleep"]);
-    let patterns = patterns(&mut session);
-    assert!(patterns.len() > 90, "{}", patterns.len());
-    session.run("start");
-    let (long, odd) = ("9".repeat(150), ["-1", "99999999999999999999", "31", "\u{e4}\u{1f600}", "0x"]);
-    for pattern in patterns.iter().filter(|pattern| harmless(pattern)) {
-        let places: Vec<&str> = pattern.split(' ').collect();
-        for odd in odd.iter().copied().chain([long.as_str()]) {
-            let line: Vec<String> = places.iter().map(|place| word(place, odd)).collect();
-            // Words alone are the command itself.
-            if line.join(" ") != *pattern {
-                session.run(&line.join(" "));
-            }
-        }
-        session.run(&format!("{pattern} surplus words at the end"));
-        for count in 1..places.len() {
-            let cut = places[..count].join(" ");
-            if !matches!(cut.as_str(), "start" | "stop" | "dump_mempool" | "dump_ring") {
-                session.run(&cut);
-            }
-        }
-    }
-    // Bytes that are no text.
-    session.keys(b"show port \xff\xfe\n");
-    session.until("Bad arguments\r\ntestpmd> ");
-    assert_eq!(session.run("start"), "Packet forwarding already started\n");
-    assert!(session.run("stop").contains("Accumulated forward statistics"));
-    session.quit();
-}
 
 #[test]
 fn the_wrong_state_is_said() {

@@ -1,5 +1,6 @@
 //! The program as its users and their scripts see it: on a terminal, on pipes, with files.
 
+mod bad_input;
 mod commands;
 mod json;
 mod measure;
