@@ -36,6 +36,8 @@ const USUAL: usize = 2048;
 const HEADROOM: usize = 128;
 /// Ethernet header, which MTUs leave out.
 const ETHERNET: usize = 14;
+/// What a driver says that has no MTU.
+const NOT_SUPPORTED: iogate::Errno = iogate::Errno(95);
 /// The MTU that ports come with.
 const USUAL_MTU: usize = 1500;
 
@@ -52,11 +54,15 @@ impl Rig {
         let buffers = (queues * 4096 + wiring.cores.len() * 1024 + captures).max(8192);
         let pool = eal.pool("frames").buffers(buffers as u32).data_room(room as u16).create()?;
         let open = |spec: &PortSpec, rx: u16, tx: u16| {
-            let mut port = eal.port(spec).pool(&pool).queues(rx, tx);
-            if longest > USUAL_MTU + ETHERNET {
-                port = port.mtu((longest - ETHERNET) as u16);
+            let port = || eal.port(spec).pool(&pool).queues(rx, tx);
+            if longest <= USUAL_MTU + ETHERNET {
+                return port().start();
             }
-            port.start()
+            match port().mtu((longest - ETHERNET) as u16).start() {
+                // A ring, for example, has none, and takes frames of any size.
+                Err(error) if error.errno() == Some(NOT_SUPPORTED) => port().start(),
+                other => other,
+            }
         };
         let mut ports = Vec::new();
         match &wiring.rx {

@@ -14,6 +14,7 @@ use iogate_pktgen::rig::{Rig, Wiring};
 use iogate_pktgen::scenario::{self, Step};
 use iogate_pktgen::template::STORAGE_MIX;
 use iogate_pktgen::trial::Trial;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -137,6 +138,7 @@ fn run(steps: &[Step], bench: Bench) -> Result<u8> {
     tracing_subscriber::fmt()
         .with_target(false)
         .with_max_level(tracing::level_filters::LevelFilter::WARN)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let asked = iogate::worker::signals()?;

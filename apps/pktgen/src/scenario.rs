@@ -307,6 +307,19 @@ min_rate = "99%"
         assert!(parse("x = ").unwrap_err().to_string().starts_with("s.toml:1:"));
     }
 
+    #[test]
+    fn the_examples_of_the_readme_are_good() {
+        let readme = include_str!("../README.md");
+        let [template, scenario] = readme.split("```toml\n").skip(1).collect::<Vec<_>>()[..] else {
+            panic!("a template and a scenario");
+        };
+        let until_end = |text: &str| text.split("```").next().unwrap_or_default().to_owned();
+        let template = Template::parse(&until_end(template), "README.md").unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(template.streams.len(), 2);
+        let steps = parse(&until_end(scenario)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(steps.len(), 2);
+    }
+
     proptest! {
         #[test]
         fn reading_is_total(at in 0..GOOD.len(), with in "[ =\\[\\]\"a-z0-9%]{0,3}") {

@@ -86,7 +86,7 @@ pub(crate) fn instead<'a>(wrong: &str, known: impl Iterator<Item = &'a str> + Cl
     let nearest = known.clone().filter(|_| wrong.len() <= LONGEST).map(near).min();
     match nearest {
         // Also an abbreviation, or a name that the framework has in another form.
-        Some((distance, name)) if distance <= (wrong.len() / 3).max(1) => format!("; did you mean {name:?}?"),
+        Some((distance, name)) if distance <= (wrong.len() / 2).max(1) => format!("; did you mean {name:?}?"),
         _ => match known.clone().find(|name| wrong.len() >= 3 && (name.contains(wrong) || wrong.contains(name))) {
             Some(name) => format!("; did you mean {name:?}?"),
             None => format!("; use one of {}", known.collect::<Vec<_>>().join(", ")),
