@@ -262,7 +262,7 @@ impl Outlet {
 
     fn send_pending(&mut self) {
         let sent = match &mut self.door {
-            Door::Queue(queue, _) => queue.send(&mut self.pending),
+            Door::Queue(queue, _) => queue.send_whole(&mut self.pending),
             Door::Ring(ring, _) => ring.send(&mut self.pending),
         };
         self.counters.sent.add(sent as u64);

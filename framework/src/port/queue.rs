@@ -180,19 +180,24 @@ impl TxQueue {
     /// [`Port::sends_chains`].
     #[inline]
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        let sendable = if self.whole_only { whole_ones_in_front(batch.packets()) } else { N };
+        self.send_at_most(batch, sendable)
+    }
+
+    /// As [`send`](TxQueue::send), of packets that were made whole before if they have to be.
+    #[inline]
+    pub(crate) fn send_whole<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        self.send_at_most(batch, N)
+    }
+
+    #[inline]
+    fn send_at_most<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>, most: usize) -> usize {
         if self.resting {
             return 0;
         }
         let (port, queue) = (self.id, self.queue);
-        // Of a chain the driver would read on behind the first segment. Whether there is one at all is soon seen:
-        // of ones, or-ed together, is one.
-        let sendable =
-            match self.whole_only && batch.packets().iter().fold(1, |kinds, packet| kinds | packet.segments()) != 1 {
-                true => batch.packets().iter().take_while(|packet| packet.segments() == 1).count(),
-                false => N,
-            };
         batch.take_raw(|packets, count| {
-            let count = count.min(sendable);
+            let count = count.min(most);
             // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.
             usize::from(unsafe { dpdk_sys::shim_tx_burst(port, queue, packets, count as u16) })
         })
@@ -206,6 +211,16 @@ impl TxQueue {
             return packet.copy();
         }
         Some(packet.into_owner())
+    }
+}
+
+/// How many packets there are before the first of several segments, behind which a driver would read on.
+#[inline]
+fn whole_ones_in_front(packets: &[Mbuf]) -> usize {
+    // Nearly always all of them, which is seen without a branch for each: no packet has no segment.
+    match packets.iter().fold(1, |all, packet| all | packet.segments()) {
+        1 => packets.len(),
+        _ => packets.iter().take_while(|packet| packet.segments() == 1).count(),
     }
 }
 

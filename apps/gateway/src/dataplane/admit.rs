@@ -3,6 +3,7 @@
 use super::addresses::{Address, NOWHERE, Scope, UNTAGGED};
 use super::fip::{self, Heard, Login};
 use super::frame::{Meta, Piece};
+use super::glance::Places;
 use super::tables::{Attachment, Limits, NO_NETWORK, Tables};
 use super::{Ingress, NO_ATTACHMENT, Path, antispoof, drop};
 use crate::config::model::{Protocol, Side};
@@ -22,17 +23,20 @@ impl Path {
         if tables.large() {
             fetch_owners(tables, scope, batch);
         }
+        let (mut fip, mut places, before) = (Places::default(), 0.., batch.len());
         cx.drop_if(batch, |packet, meta| {
+            let at = places.next().unwrap_or_default();
             meta.attachment = tables.addresses.number(scope, meta.src);
             let Some(owner) = tables.attachments.get(meta.attachment as usize) else {
                 return Some(unknown(tables, link, meta));
             };
             meta.network = owner.network;
+            fip.add_if(at, owner.logs_in & is(Protocol::Fip, meta));
             let fine = owner.up
                 & antispoof::plainly_honest(packet.data(), meta, owner)
                 & may_pass(meta, tables.limits(owner.network))
                 & speaks(meta, owner.forbidden)
-                & (!owner.logs_in | is_its_own(meta, owner));
+                & (!owner.logs_in | may_come_from(meta, owner));
             if fine {
                 return None;
             }
@@ -40,6 +44,9 @@ impl Path {
             self.counters.count_drop(meta.attachment, packet.len());
             Some(reason)
         });
+        if !fip.is_empty() {
+            self.hear_servers(batch, if batch.len() == before { fip } else { Places::all(batch.len()) });
+        }
     }
 
     fn admit_from_uplink(&mut self, uplink: usize, batch: &mut Batch<Meta>, cx: &mut Context) {
@@ -64,7 +71,7 @@ impl Path {
             {
                 return Some(reason);
             }
-            if meta.protocol == Protocol::Fip as u8 {
+            if is(Protocol::Fip, meta) {
                 self.hear_forwarder(packet.data(), meta);
             }
             None
@@ -83,22 +90,20 @@ impl Path {
         let longest = Meta { len: longest_frame(packet) as u32, ..*meta };
         let reason = spoofed.or_else(|| wrong_side(&longest, self.tables.limits(owner.network)));
         let reason = reason.or_else(|| (!speaks(meta, owner.forbidden)).then_some(drop::WRONG_PROTOCOL));
-        if reason.is_none() && owner.logs_in {
-            return self.admit_fcoe(packet.data(), meta, owner);
-        }
-        reason
+        reason.or_else(|| (owner.logs_in && !may_come_from(meta, owner)).then_some(drop::UNKNOWN_SOURCE))
     }
 
-    /// An adapter's other addresses are for FCoE and FIP only.
-    fn admit_fcoe(&self, frame: &[u8], meta: &Meta, owner: &Attachment) -> Option<DropReason> {
-        if meta.protocol == Protocol::Fip as u8 {
-            if let Some(login) = fip::from_server(behind_tags(frame, meta)) {
+    /// What servers say of logins, in FIP among the frames at these places.
+    #[inline(never)]
+    fn hear_servers(&self, batch: &Batch<Meta>, places: Places) {
+        let frames = places.filter_map(|at| batch.packets().get(at).zip(batch.meta().get(at)));
+        for (packet, meta) in frames.filter(|(_, meta)| is(Protocol::Fip, meta)) {
+            if self.tables.attachment(meta.attachment).logs_in
+                && let Some(login) = fip::from_server(behind_tags(packet.data(), meta))
+            {
                 self.report(meta.attachment, login);
             }
-        } else if meta.protocol != Protocol::Fcoe as u8 && !is_its_own(meta, owner) {
-            return Some(drop::UNKNOWN_SOURCE);
         }
-        None
     }
 
     /// A message of a forwarder to a server.
@@ -124,10 +129,17 @@ fn behind_tags<'a>(frame: &'a [u8], meta: &Meta) -> &'a [u8] {
     frame.get(usize::from(meta.offset)..).unwrap_or_default()
 }
 
-/// Whether a frame has the adapter's own address, and is not FIP, which is about others.
+/// Whether a frame is of a storage protocol.
 #[inline]
-fn is_its_own(meta: &Meta, owner: &Attachment) -> bool {
-    (meta.src.untagged() == Address::new(owner.mac, UNTAGGED)) & (meta.protocol != Protocol::Fip as u8)
+fn is(protocol: Protocol, meta: &Meta) -> bool {
+    meta.protocol == protocol as u8
+}
+
+/// Whether a frame has the adapter's own address; its other addresses are for FCoE and FIP only.
+#[inline]
+fn may_come_from(meta: &Meta, owner: &Attachment) -> bool {
+    let own = meta.src.untagged() == Address::new(owner.mac, UNTAGGED);
+    own | is(Protocol::Fcoe, meta) | is(Protocol::Fip, meta)
 }
 
 /// In two rounds, each of which fetches what the next needs.

@@ -31,9 +31,20 @@ pub(super) struct Places(u32);
 const _: () = assert!(BURST <= u32::BITS as usize);
 
 impl Places {
+    /// So many, from the first on.
+    pub(super) fn all(count: usize) -> Self {
+        Places(u32::MAX.checked_shr(u32::BITS - count.min(BURST) as u32).unwrap_or(0))
+    }
+
     #[inline]
     fn add(&mut self, at: usize) {
-        self.0 |= 1 << at;
+        self.add_if(at, true);
+    }
+
+    /// Adds a place, or does not, without a branch.
+    #[inline]
+    pub(super) fn add_if(&mut self, at: usize, condition: bool) {
+        self.0 |= u32::from(condition) << at;
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -297,5 +308,6 @@ mod tests {
         [31, 0, 7].into_iter().for_each(|at| places.add(at));
         assert!(places.contains(7) && !places.contains(8));
         assert_eq!(places.collect::<Vec<_>>(), [0, 7, 31]);
+        assert!(Places::all(0).is_empty() && Places::all(3).eq(0..3) && Places::all(BURST).eq(0..BURST));
     }
 }
