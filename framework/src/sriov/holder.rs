@@ -1,6 +1,7 @@
 //! Who uses a VF.
 
 use super::host::{Host, Vf};
+use super::plugin::is_uuid;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt;
@@ -20,6 +21,8 @@ pub enum Holder {
         name: String,
         /// What it has opened.
         device: String,
+        /// The Kubernetes pod that it is in, by its UID.
+        pod: Option<String>,
     },
     /// An interface of the kernel that is up, or belongs to another one.
     Interface {
@@ -47,7 +50,10 @@ pub enum Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Holder::Process { pid, name, device } => write!(f, "pid {pid} ({name}) through {device}"),
+            Holder::Process { pid, name, device, pod } => {
+                write!(f, "pid {pid} ({name}) through {device}")?;
+                pod.as_ref().map_or(Ok(()), |pod| write!(f, " in pod {pod}"))
+            }
             Holder::Interface { name, mac, state, master: None } => write!(f, "interface {name} ({mac}, {state})"),
             Holder::Interface { name, mac, state, master: Some(master) } => {
                 write!(f, "interface {name} ({mac}, {state}, of {master})")
@@ -61,16 +67,24 @@ impl fmt::Display for Holder {
 /// Kernel drivers of VFs that make interfaces.
 const INTERFACE_DRIVERS: [&str; 7] = ["igbvf", "ixgbevf", "iavf", "i40evf", "mlx5_core", "mlx4_core", "bnxt_en"];
 
+/// A process that has opened a device.
+#[derive(Clone, Debug)]
+struct Opener {
+    pid: u32,
+    name: String,
+    pod: Option<String>,
+}
+
 /// Which processes have opened which devices that VFs are used through.
 #[derive(Debug, Default)]
 pub(super) struct Openers {
-    by_device: HashMap<PathBuf, Vec<(u32, String)>>,
+    by_device: HashMap<PathBuf, Vec<Opener>>,
 }
 
 impl Openers {
     /// Looks at the open files of every process that may be looked at.
     pub(super) fn scan(host: &Host) -> io::Result<Openers> {
-        let mut by_device: HashMap<PathBuf, Vec<(u32, String)>> = HashMap::new();
+        let mut by_device: HashMap<PathBuf, Vec<Opener>> = HashMap::new();
         let proc = host.path("proc");
         let entries = fs::read_dir(&proc)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", proc.display())))?;
@@ -85,7 +99,8 @@ impl Openers {
             devices.dedup();
             for device in devices {
                 let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default().trim().to_owned();
-                by_device.entry(device).or_default().push((pid, name));
+                let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+                by_device.entry(device).or_default().push(Opener { pid, name, pod: pod(&groups) });
             }
         }
         Ok(Openers { by_device })
@@ -105,10 +120,11 @@ impl Openers {
         let mut holders = Vec::new();
         for device in devices {
             let openers = self.by_device.get(Path::new(&device)).into_iter().flatten();
-            holders.extend(openers.map(|(pid, name)| Holder::Process {
+            holders.extend(openers.map(|Opener { pid, name, pod }| Holder::Process {
                 pid: *pid,
                 name: name.clone(),
                 device: device.clone(),
+                pod: pod.clone(),
             }));
         }
         match (&vf.interface, &vf.driver) {
@@ -127,6 +143,17 @@ impl Openers {
     }
 }
 
+/// The UID of the pod whose control group a process is in, from its `/proc/PID/cgroup`. Groups of pods
+/// are called `pod` and the UID, which systemd wants with other dashes.
+fn pod(groups: &str) -> Option<String> {
+    let parts = groups.lines().filter(|line| line.contains("kubepods")).flat_map(|line| line.split(['/', '.']));
+    let uid = |part: &str| {
+        let uid = part.rsplit_once("pod")?.1.replace('_', "-");
+        is_uuid(&uid).then_some(uid)
+    };
+    parts.filter_map(uid).next()
+}
+
 fn is_vdpa(device: &Path) -> bool {
     device.to_str().is_some_and(|path| path.starts_with("/dev/vhost-vdpa-"))
 }
@@ -134,4 +161,26 @@ fn is_vdpa(device: &Path) -> bool {
 /// The names in a folder; none where there is no such folder.
 fn children(folder: &Path) -> impl Iterator<Item = String> + use<> {
     fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_known_by_its_control_group() {
+        let uid = "2b6c1f3a-5d5e-4b4a-9b86-0c1d2e3f4a5b";
+        for group in [
+            format!("0::/kubepods/burstable/pod{uid}/4f1c"),
+            format!(
+                "12:memory:/\n0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice/cri-containerd-4f.scope",
+                uid.replace('-', "_")
+            ),
+        ] {
+            assert_eq!(pod(&group).as_deref(), Some(uid), "{group}");
+        }
+        for group in ["0::/system.slice/podman.service", "0::/kubepods/podx/1", ""] {
+            assert_eq!(pod(group), None, "{group}");
+        }
+    }
 }

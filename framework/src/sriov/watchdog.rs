@@ -16,6 +16,8 @@ pub struct VfSigns {
     pub refused: u64,
     /// Its driver has asked for a reset since it was looked at last.
     pub reset_asked: bool,
+    /// The IOMMU has refused it an access since then.
+    pub faulted: bool,
 }
 
 /// The link of a PF, as the kernel sees it.
@@ -34,10 +36,12 @@ pub enum Ailment {
     PfWasDown,
     /// Its link stays down while its PF's is up.
     LinkBehind,
-    /// It takes no packet to send, and others wait: it was reset, or the IOMMU stopped it.
+    /// It takes no packet to send, and others wait.
     Stalled,
     /// Its driver asks for a reset.
     ResetAsked,
+    /// The IOMMU refuses it accesses to memory: its descriptors are not what it should have.
+    Faulted,
 }
 
 impl fmt::Display for Ailment {
@@ -47,6 +51,7 @@ impl fmt::Display for Ailment {
             Ailment::LinkBehind => "its link is down while that of its physical function is up",
             Ailment::Stalled => "it takes no packets to send",
             Ailment::ResetAsked => "its driver asks for a reset",
+            Ailment::Faulted => "the IOMMU has refused it accesses to memory",
         })
     }
 }
@@ -64,6 +69,7 @@ pub struct Watchdog {
     last: Option<VfSigns>,
     pf_was_down: bool,
     reset_asked: bool,
+    faulted: bool,
     behind_since: Option<Instant>,
     stalled_since: Option<Instant>,
     well_since: Option<Instant>,
@@ -82,6 +88,7 @@ impl Watchdog {
             last: None,
             pf_was_down: false,
             reset_asked: false,
+            faulted: false,
             behind_since: None,
             stalled_since: None,
             well_since: None,
@@ -93,6 +100,7 @@ impl Watchdog {
         let last = self.last.replace(signs).unwrap_or(signs);
         let pf_up = signs.pf.is_none_or(|pf| pf.up);
         self.reset_asked |= signs.reset_asked;
+        self.faulted |= signs.faulted;
         self.pf_was_down |= signs.pf.zip(last.pf).is_some_and(|(pf, before)| pf.downs != before.downs);
         let behind = !signs.link && signs.pf.is_some_and(|pf| pf.up);
         let stalled = signs.sent == last.sent && (signs.refused > last.refused || self.stalled_since.is_some());
@@ -101,6 +109,7 @@ impl Watchdog {
         let long = |since: Option<Instant>| since.is_some_and(|since| now.duration_since(since) >= self.patience);
         let ailment = match () {
             () if self.reset_asked => Some(Ailment::ResetAsked),
+            () if self.faulted => Some(Ailment::Faulted),
             // Not before the other side is there to answer.
             () if !pf_up => None,
             () if self.pf_was_down => Some(Ailment::PfWasDown),
@@ -120,7 +129,7 @@ impl Watchdog {
     /// To be told when it was restarted, and whether that went well.
     pub fn restarted(&mut self, now: Instant, well: bool) {
         if well {
-            (self.pf_was_down, self.reset_asked) = (false, false);
+            (self.pf_was_down, self.reset_asked, self.faulted) = (false, false, false);
         }
         (self.behind_since, self.stalled_since, self.well_since) = (None, None, None);
         self.not_before = Some(now + self.pause);
@@ -137,8 +146,14 @@ fn since(since: &mut Option<Instant>, is_so: bool, now: Instant) {
 mod tests {
     use super::*;
 
-    const WELL: VfSigns =
-        VfSigns { link: true, pf: Some(PfLink { up: true, downs: 1 }), sent: 0, refused: 0, reset_asked: false };
+    const WELL: VfSigns = VfSigns {
+        link: true,
+        pf: Some(PfLink { up: true, downs: 1 }),
+        sent: 0,
+        refused: 0,
+        reset_asked: false,
+        faulted: false,
+    };
 
     /// Looks every 100 ms with a patience of a second, and restarts when told; returns when and why.
     fn watch(restart_helps: bool, signs: impl Fn(u64) -> VfSigns, looks: u64) -> Vec<(u64, Ailment)> {
@@ -186,6 +201,14 @@ mod tests {
         // From 3 s on nothing is sent, and now and then something is refused.
         let signs = |at: u64| VfSigns { sent: at.min(30), refused: at.saturating_sub(30) / 3, ..WELL };
         assert_eq!(watch(true, signs, 45), [(43, Ailment::Stalled)]);
+    }
+
+    #[test]
+    fn one_that_the_iommu_stops_is_restarted_and_not_without_end() {
+        assert_eq!(watch(true, |at| VfSigns { faulted: at == 3, ..WELL }, 1000), [(3, Ailment::Faulted)]);
+        let when: Vec<_> =
+            watch(true, |_| VfSigns { faulted: true, ..WELL }, 100).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(when, [0, 10, 30, 70]);
     }
 
     #[test]

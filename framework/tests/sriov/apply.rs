@@ -224,10 +224,12 @@ fn nobody_loses_a_vf() {
     machine.fake.bind(address, Some("vfio-pci"));
     let group = machine.kernel.host().pf(machine.pf).unwrap().unwrap().vfs[3].iommu_group.unwrap();
     machine.fake.add_process(4711, "qemu-system-x86", &["/dev/vfio/vfio", &format!("/dev/vfio/{group}")]);
+    let cgroup = machine.kernel.host().path("proc/4711/cgroup");
+    std::fs::write(cgroup, "0::/kubepods/pod2b6c1f3a-5d5e-4b4a-9b86-0c1d2e3f4a5b/1\n").unwrap();
     let fewer = desired(machine.pf, 2, vec![]);
     let why = format!(
         "pf0: the number of VFs cannot change from 4 to 2 while VF 3 (0000:01:10.6) is used by pid 4711 \
-         (qemu-system-x86) through /dev/vfio/{group}: all VFs vanish meanwhile; stop that first"
+         (qemu-system-x86) through /dev/vfio/{group} in pod 2b6c1f3a-5d5e-4b4a-9b86-0c1d2e3f4a5b: all VFs vanish meanwhile; stop that first"
     );
     assert_eq!(machine.refusals(&fewer), why);
     let error = machine.apply(&fewer).unwrap_err();

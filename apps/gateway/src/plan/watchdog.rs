@@ -6,7 +6,9 @@ use crate::config::model::PortRef;
 use anyhow::Result;
 use iogate::pipeline::DropReason;
 use iogate::port::Restart;
-use iogate::sriov::{Ailment, Host, VfSigns, Watchdog};
+use iogate::sriov::{Ailment, Host, IommuFaults, PciAddress, VfSigns, Watchdog};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -34,8 +36,11 @@ impl Watch {
             .map(|(at, role)| Patient { at, role, dog: Watchdog::new(model.patience), failed: false, gone: false })
             .collect();
         let watch = move || {
+            // Not in most containers; a device that the IOMMU has stopped shows otherwise there.
+            let mut faults = IommuFaults::follow(Path::new("/dev/kmsg")).ok();
             while !ended.load(Ordering::Relaxed) {
-                patients.iter_mut().for_each(|patient| patient.look(&state));
+                let faulty = faults.as_mut().map(IommuFaults::take).unwrap_or_default();
+                patients.iter_mut().for_each(|patient| patient.look(&state, &faulty));
                 std::thread::sleep(model.interval);
             }
         };
@@ -66,7 +71,7 @@ struct Patient {
 }
 
 impl Patient {
-    fn look(&mut self, state: &State) {
+    fn look(&mut self, state: &State, faulty: &BTreeSet<PciAddress>) {
         if self.gone {
             return;
         }
@@ -80,15 +85,21 @@ impl Patient {
         }
         let host = Host::local();
         let outlets = || state.workers.iter().filter_map(|worker| worker.poller.outlets().get(self.at).cloned());
+        let address = port.spec().pci(&host);
         let signs = VfSigns {
             link: port.link().is_ok_and(|link| link.up),
-            pf: port.spec().pci(&host).and_then(|vf| host.pf_link(vf)),
+            pf: address.and_then(|vf| host.pf_link(vf)),
             sent: outlets().map(|outlet| outlet.sent()).sum(),
             refused: outlets().map(|outlet| outlet.drops().packets(DropReason::TX_FULL)).sum(),
             reset_asked,
+            faulted: address.is_some_and(|vf| faulty.contains(&vf)),
         };
         let Some(ailment) = self.dog.look(Instant::now(), signs) else { return };
-        let how = if ailment == Ailment::ResetAsked || self.failed { Restart::Reset } else { Restart::Plain };
+        let how = if matches!(ailment, Ailment::ResetAsked | Ailment::Faulted) || self.failed {
+            Restart::Reset
+        } else {
+            Restart::Plain
+        };
         let begun = Instant::now();
         let outcome = restart(state, self.at, self.role, how);
         self.failed = outcome.is_err();
