@@ -3,10 +3,11 @@
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use iogate::sriov::{Kernel, LocalKernel};
+use iogate::sriov::{Host, Kernel, LocalKernel};
+use iogate::worker::Topology;
 use iogate_gateway::config::{self, Config};
 use iogate_gateway::control::{Server, Topic, client};
-use iogate_gateway::plan::Gateway;
+use iogate_gateway::plan::{Gateway, show_placement};
 use iogate_gateway::{vf, view};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -192,6 +193,7 @@ fn execute(command: Command) -> Result<ExitCode> {
                 }
                 outcome.text.lines().for_each(|line| tracing::info!("{line}"));
             }
+            say(&placement(&config))?;
             return run(config);
         }
         Command::Check { file } => {
@@ -206,6 +208,9 @@ fn execute(command: Command) -> Result<ExitCode> {
                 "{}: good: {links} links, {uplinks} uplinks, {networks} networks, {adapters} adapters{vfs}\n",
                 file.display()
             ))?;
+            if links + uplinks > 0 {
+                say(&placement(&config))?;
+            }
         }
         Command::Show { topic, output, target } => {
             let (report, json) = client::show(&target.socket()?, topic)?;
@@ -238,6 +243,11 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which core is to poll what.
+fn placement(config: &Config) -> String {
+    show_placement(config, &Host::local(), &Topology::local())
 }
 
 /// Has a command plan or change what a file says of virtual functions.

@@ -1,12 +1,14 @@
 //! From the checked model to a running gateway: EAL, ports, outlets, workers.
 
 mod logins;
+mod placement;
 mod ports;
 mod receive;
 mod uplinks;
 mod watchdog;
 
 use logins::Logins;
+pub use placement::show as show_placement;
 pub use receive::Receives;
 pub use uplinks::UplinkChoice;
 
@@ -22,7 +24,8 @@ use iogate::memory::MbufPool;
 use iogate::packet::MacAddr;
 use iogate::pipeline::Totals;
 use iogate::port::Port;
-use iogate::worker::{Idle, Poller, Runtime, WorkerStats, cores};
+use iogate::sriov::Host;
+use iogate::worker::{Idle, Poller, Runtime, Topology, WorkerStats, cores};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -104,7 +107,8 @@ const LINK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Gateway {
     /// Opens the ports and starts the workers.
-    pub fn start(config: Config) -> Result<Gateway> {
+    pub fn start(mut config: Config) -> Result<Gateway> {
+        config.workers = placement::place(&config, &Host::local(), &Topology::local());
         let placed = place(&config.workers)?;
         let eal = start_eal(&config)?;
         let mbuf = config.gateway.mbuf;
@@ -122,6 +126,7 @@ impl Gateway {
         let active = Arc::new(choice.active(&config));
 
         let mut runtime = Runtime::new(&eal);
+        runtime.share_cores(config.gateway.share_cores);
         let mut outlets = ports::outlets(&config, &ports)?.into_iter();
         let mut workers = Vec::new();
         for (model, core) in config.workers.iter().zip(placed) {
@@ -231,7 +236,9 @@ impl Gateway {
             // The old ones come back here to be freed.
             drop(worker.poller.call(move |poll| poll.stage_mut().set_tables(tables))?);
         }
-        *state.logins.lock().unwrap_or_else(PoisonError::into_inner) = logins;
+        let before =
+            std::mem::replace(&mut *state.logins.lock().unwrap_or_else(PoisonError::into_inner), logins.clone());
+        receive::follow_logins(state, &before, &logins);
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! function lets it: it is told the VLANs, and every address if that is allowed, or else the addresses by
 //! themselves. What it refuses is said, with the adapters that frames do not reach.
 
+use super::State;
 use crate::config::Config;
 use crate::config::model::{Adapter, AdapterKind, PortRef, Protocol};
 use iogate::packet::MacAddr;
@@ -145,6 +146,27 @@ impl Filters for Device {
 
     fn vlan(&self, vlan: u16) -> bool {
         !self.filters_vlans() || self.filter_vlan(vlan, true).is_ok()
+    }
+}
+
+/// Has uplinks that receive by address receive those of logins, and those of logins that ended no more.
+pub(super) fn follow_logins(state: &State, before: &[(u32, MacAddr)], after: &[(u32, MacAddr)]) {
+    let ports_of = |number: u32| {
+        let network = usize::from(state.tables.attachment(number).network);
+        let uplinks = state.tables.networks[network].uplinks.iter();
+        let ports = uplinks.map(|uplink| state.config.links.len() + uplink.index());
+        ports.filter(|at| matches!(state.receives[*at], Receives::Addresses { .. })).map(|at| &state.ports[at])
+    };
+    for (number, mac) in before.iter().filter(|login| !after.contains(login)) {
+        // The card may have had no room for it.
+        ports_of(*number).for_each(|port| drop(port.remove_mac(*mac)));
+    }
+    for (number, mac) in after.iter().filter(|login| !before.contains(login)) {
+        for port in ports_of(*number) {
+            if let Err(error) = port.add_mac(*mac) {
+                tracing::warn!("frames for {mac}, an address by FIP, do not come in: {error}");
+            }
+        }
     }
 }
 

@@ -131,7 +131,8 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         }
     }
     workers::one_owner_each(&ports);
-    let workers = workers::check_workers(&workers, &ports, &port_names);
+    let share_cores = gateway.as_ref().is_some_and(|gateway| gateway.share_cores);
+    let workers = workers::check_workers(&workers, &ports, &port_names, share_cores);
     let uplink_names =
         Names::collect_quietly("uplink", numbered(&uplinks).map(|(i, u)| (&u.head, &u.name, UplinkId(i))));
     let (group_of, groups_checked) = uplinks::check_groups(&groups, &uplinks, &uplink_names);
@@ -139,7 +140,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
     let max_mtu = gateway.as_ref().map_or(u16::MAX, |g: &Gateway| g.mtu);
     let networks_checked = uplinks::check_networks(&networks, &groups, &group_names, &uplinks, &uplink_names, max_mtu);
     let functions = sriov::check(&functions, &adapters.adapters);
-    let adapters = adapters::check(&adapters, &links, &networks, &networks_checked, classes.as_ref());
+    let adapters_checked = adapters::check(&adapters, &links, &networks, &networks_checked, classes.as_ref());
 
     let links = links.into_iter().map(|l| {
         Some(Link {
@@ -165,7 +166,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
     });
     let classes = classes?;
     let (pfs, vfs) = functions?;
-    Some(Config {
+    let config = Config {
         gateway: gateway?,
         workers: workers?,
         links: links.collect::<Option<_>>()?,
@@ -175,8 +176,10 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         classes: classes.classes,
         default_class: classes.default,
         protocols: classes.protocols,
-        adapters: adapters?,
+        adapters: adapters_checked?,
         pfs,
         vfs,
-    })
+    };
+    sriov::tags_can_pass(&config, &networks, &adapters.adapters);
+    Some(config)
 }

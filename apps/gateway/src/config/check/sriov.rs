@@ -7,8 +7,8 @@ use iogate::port::PortSpec;
 use iogate::sriov::{FAMILIES, PciAddress, VfVlan};
 
 use super::{Names, numbered};
-use crate::config::model::{Pf, PfId, Vf, VfOwner};
-use crate::config::raw::{self, RawAdapter, RawPf, RawVf, VfPort, VfPorts};
+use crate::config::model::{Config, Pf, PfId, Vf, VfOwner};
+use crate::config::raw::{self, RawAdapter, RawNetwork, RawPf, RawVf, VfPort, VfPorts};
 use crate::config::read::{Head, Table};
 
 /// The functions of the file.
@@ -214,6 +214,30 @@ fn macs_tell_apart(vfs: &[RawVf<'_>], adapters: &[RawAdapter<'_>]) {
                 ),
             ),
             None => drop(owners.insert(mac.value, &vf.head)),
+        }
+    }
+}
+
+/// A VF that the card puts into a VLAN sees no tags, so nothing on the port that it is may need one.
+pub(super) fn tags_can_pass(config: &Config, networks: &[RawNetwork<'_>], adapters: &[RawAdapter<'_>]) {
+    let vlan_of = |port: &PortSpec| {
+        let vf = config.vfs.iter().find(|vf| config.vf_port(vf) == *port)?;
+        (vf.vlan.id != 0).then(|| format!("vf \"{}\", which the card puts into VLAN {}", vf.name, vf.vlan.id))
+    };
+    for ((id, network), raw) in config.networks().zip(networks) {
+        let (Some(vlan), Some(line)) = (network.vlan, raw.vlan.map(|vlan| vlan.line)) else { continue };
+        for uplink in config.uplinks_of(id).iter().map(|id| config.uplink(*id)) {
+            if let Some(vf) = vlan_of(&uplink.port) {
+                let name = &uplink.name;
+                raw.head.problem_at(line, format!("vlan = {vlan}: uplink \"{name}\" is {vf}, so that it sees no tags; use vlan = 0, or take vlan from the vf"));
+            }
+        }
+    }
+    for (adapter, raw) in config.adapters.iter().zip(adapters) {
+        let link = config.link(adapter.link);
+        if let (Some(vf), Some(tag)) = (vlan_of(&link.port), adapter.attachments.iter().find_map(|at| at.tag)) {
+            let name = &link.name;
+            raw.head.problem(format!("tag {tag}: link \"{name}\" is {vf}, so that it sees no tags; make it untagged, or take vlan from the vf"));
         }
     }
 }

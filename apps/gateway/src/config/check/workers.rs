@@ -49,6 +49,7 @@ pub(super) fn check_workers(
     workers: &[RawWorker<'_>],
     ports: &[(PortRef, &RawPort<'_>)],
     names: &Names<'_, PortRef>,
+    share_cores: bool,
 ) -> Option<Vec<Worker>> {
     let all = |port: PortRef, queues: u16| (0..queues).map(move |queue| QueueRef { port, queue });
     if workers.is_empty() {
@@ -63,9 +64,10 @@ pub(super) fn check_workers(
     for worker in workers {
         if let Some(core) = worker.core {
             match cores.get(&core.value) {
+                Some(_) if share_cores => {}
                 Some(line) => worker.head.problem_at(
                     core.line,
-                    format!("core = {} already has the worker in line {line}; use another core, or give that worker these queues", core.value),
+                    format!("core = {} already has the worker in line {line}; use another core, give that worker these queues, or set share_cores = true in [gateway]", core.value),
                 ),
                 None => drop(cores.insert(core.value, worker.head.line)),
             }

@@ -156,6 +156,19 @@ pub struct Gateway {
     pub huge_pages: HugePages,
     /// Whether ports on virtual functions that have died are restarted.
     pub watchdog: Option<Watchdog>,
+    /// How many workers to make of the one that polls everything, where the file names none.
+    pub workers: Option<WorkerCount>,
+    /// Whether several workers may run on one core.
+    pub share_cores: bool,
+}
+
+/// How many workers there are, where the file does not name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerCount {
+    /// One for each queue, while there are cores.
+    Auto,
+    /// At most so many.
+    Number(u16),
 }
 
 /// How ports on virtual functions are watched: `[gateway.watchdog]`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{GIVE_NAME, Ref, flag, int, texts};
-use crate::config::model::{Gateway, HugePages, Idle, MbufConfig, Watchdog};
+use crate::config::model::{Gateway, HugePages, Idle, MbufConfig, Watchdog, WorkerCount};
 use crate::config::read::{At, Head, Table, Value};
 
 /// Headroom that DPDK keeps free at the front of every buffer.
@@ -70,10 +70,15 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
         t.get("huge_pages").and_then(|v| v.choice(&[("auto", HugePages::Auto), ("never", HugePages::Never)]));
     let huge_pages = huge_pages.map_or(HugePages::Auto, |h| h.value);
     let watchdog = watchdog(&t);
+    let workers = t.get("workers").and_then(|v| worker_count(&v));
+    if let (Some(v), true) = (t.get("workers"), root.has("worker")) {
+        v.problem("is for a file without [[worker]]; remove it, or them");
+    }
+    let share_cores = flag(&t, "share_cores", false);
     t.finish();
     let name = name?.value;
     let socket = socket.unwrap_or_else(|| format!("/run/iogate/{name}.sock").into());
-    Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages, watchdog })
+    Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages, watchdog, workers, share_cores })
 }
 
 /// The most bytes that the address of a socket holds.
@@ -81,6 +86,13 @@ pub(super) const LONGEST_SOCKET_PATH: usize = 107;
 
 pub(super) fn is_socket_path(text: &str) -> bool {
     text.starts_with('/') && text.len() <= LONGEST_SOCKET_PATH && !text.contains('\0')
+}
+
+fn worker_count(v: &Value<'_>) -> Option<WorkerCount> {
+    if v.is_text() {
+        return v.choice(&[("auto", WorkerCount::Auto)]).map(|count| count.value);
+    }
+    v.int(1..=1024).map(|count| WorkerCount::Number(count.value))
 }
 
 /// `[gateway.watchdog]`
