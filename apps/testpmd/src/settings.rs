@@ -49,6 +49,7 @@ impl Settings {
             },
             segments: options.txpkts.clone(),
             multi_flow: options.multi_flow,
+            txonly_flows: options.txonly_flows,
             flowgen_flows: u32::from(options.flows),
             noisy: NoisyConfig {
                 buffer: small(noisy.buffer),
@@ -73,8 +74,8 @@ impl Settings {
             nb_ports: 0,
             lcores: Vec::new(),
             nb_cores: 1,
-            rxpkts: Vec::new(),
-            rxoffs: Vec::new(),
+            rxpkts: options.rxpkts.clone(),
+            rxoffs: options.rxoffs.clone(),
             flush_rx: options.flush_rx,
             link_check: options.link_check,
             hide_zero: false,

@@ -37,6 +37,10 @@ pub(crate) fn setup(eal_arguments: Vec<String>, options: Options) -> Result<App>
     }
     choose_cores(&mut settings, &options)?;
     choose_ports(&mut settings, &options, &devices)?;
+    if options.lock_memory {
+        use rustix::mm::MlockAllFlags as Flags;
+        rustix::mm::mlockall(Flags::CURRENT | Flags::FUTURE).context("mlockall")?;
+    }
     let pool = pool(&eal, &options, devices.len())?;
     settings.warn_of_odd_ports();
     let mut app = App {

@@ -60,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) mbuf_size: u16,
     pub(crate) total_mbufs: Option<u32>,
     pub(crate) mbcache: u32,
+    /// Whether all memory stays where it is: `--mlockall`.
+    pub(crate) lock_memory: bool,
 
     pub(crate) max_pkt_len: Option<u32>,
     pub(crate) eth_peers: Vec<(u16, MacAddr)>,
@@ -67,7 +69,10 @@ pub(crate) struct Options {
     pub(crate) tx_udp: [u16; 2],
     pub(crate) txpkts: Vec<u16>,
     pub(crate) multi_flow: bool,
+    pub(crate) txonly_flows: u16,
     pub(crate) flows: u16,
+    pub(crate) rxpkts: Vec<u16>,
+    pub(crate) rxoffs: Vec<u16>,
     pub(crate) noisy: Noisy,
 
     pub(crate) port: PortConfig,
@@ -124,13 +129,17 @@ impl Default for Options {
             mbuf_size: 2048 + 128,
             total_mbufs: None,
             mbcache: 250,
+            lock_memory: false,
             max_pkt_len: None,
             eth_peers: Vec::new(),
             tx_ip: [[198, 18, 0, 1], [198, 18, 0, 2]],
             tx_udp: [9, 9],
             txpkts: vec![64],
             multi_flow: false,
+            txonly_flows: 64,
             flows: 1024,
+            rxpkts: Vec::new(),
+            rxoffs: Vec::new(),
             noisy: Noisy::default(),
             port: PortConfig {
                 rx: QueueConfig { descriptors: 0, ..QueueConfig::default() },

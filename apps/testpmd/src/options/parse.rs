@@ -3,6 +3,7 @@
 use super::{Options, Script, Topology};
 use crate::forward::{Mode, UnknownMode};
 use crate::grammar::number;
+use crate::settings::numbers;
 use iogate::port::QueueConfig;
 use std::time::Duration;
 
@@ -55,8 +56,19 @@ const RULES: &[(&str, Rule)] = &[
     ("portmask", Value(|o, v| mask(v, "Invalid NULL mask of ports").map(|n| o.port_mask = Some(n)))),
     ("portlist", Text(|o, v| o.port_list = Some(v.to_owned()))),
     ("port-topology", Value(topology)),
+    // There is one pool, on the node that EAL takes memory from.
     ("numa", Flag(|_| ())),
     ("no-numa", Flag(|_| ())),
+    ("socket-num", Value(|_, v| within(v, 0, 31, "socket-num").map(drop))),
+    ("port-numa-config", Value(|_, v| numa_config(v, 2, "port-numa-config"))),
+    ("ring-numa-config", Value(|_, v| numa_config(v, 3, "ring-numa-config"))),
+    ("mp-alloc", Value(|_, v| mp_alloc(v))),
+    // Pools ask for no more than they need anyway.
+    ("no-iova-contig", Flag(|_| ())),
+    ("mlockall", Flag(|o| o.lock_memory = true)),
+    ("no-mlockall", Flag(|o| o.lock_memory = false)),
+    ("num-procs", Value(|_, v| only(v, 1, "num-procs"))),
+    ("proc-id", Value(|_, v| only(v, 0, "proc-id"))),
     ("mbuf-size", Value(|o, v| within(v, 128 + 64, 65535, "mbuf-size").map(|n| o.mbuf_size = n as u16))),
     ("total-num-mbufs", Value(total_mbufs)),
     ("mbcache", Value(mbcache)),
@@ -67,6 +79,9 @@ const RULES: &[(&str, Rule)] = &[
     ("tx-udp", Value(tx_udp)),
     ("txpkts", Value(|o, v| crate::settings::segments(v).map(|list| o.txpkts = list))),
     ("txonly-multi-flow", Flag(|o| o.multi_flow = true)),
+    ("txonly-flows", Value(|o, v| within(v, 1, 64, "txonly-flows").map(|n| o.txonly_flows = n as u16))),
+    ("rxpkts", Value(|o, v| numbers(v, 8, "segments").map(|list| o.rxpkts = list))),
+    ("rxoffs", Value(|o, v| numbers(v, 8, "offsets").map(|list| o.rxoffs = list))),
     ("flowgen-flows", Value(|o, v| within(v, 1, 65535, "flowgen-flows").map(|n| o.flows = n as u16))),
     ("tx-offloads", Value(|o, v| mask(v, "tx-offloads invalid").map(|n| o.port.tx_offloads = n))),
     ("rx-offloads", Value(|o, v| mask(v, "rx-offloads invalid").map(|n| o.port.rx_offloads = n))),
@@ -80,6 +95,8 @@ const RULES: &[(&str, Rule)] = &[
     ("enable-hw-qinq-strip", Flag(|o| o.port.rx_offloads |= 1 << 5)),
     ("disable-crc-strip", Flag(|o| o.port.rx_offloads |= 1 << 16)),
     ("enable-drop-en", Flag(|o| o.port.rx.thresholds.drop = Some(true))),
+    ("enable-rss", Flag(|o| o.port.rss_fields = crate::show::rss::IP)),
+    ("rx-mq-mode", Value(rx_mq_mode)),
     ("disable-rss", Flag(|o| o.port.rss_fields = 0)),
     ("rss-ip", Flag(|o| o.port.rss_fields = crate::show::rss::IP)),
     ("rss-udp", Flag(|o| o.port.rss_fields = crate::show::rss::UDP)),
@@ -248,6 +265,47 @@ fn topology(options: &mut Options, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Lists of port, node, or port, direction, node: read, and the nodes left to EAL.
+fn numa_config(text: &str, each: usize, what: &str) -> Result<(), String> {
+    let inside = text.trim_matches(['(', ')']);
+    let numbers: Option<Vec<u64>> = inside.split([',', '(', ')']).filter(|part| !part.is_empty()).map(number).collect();
+    match numbers {
+        Some(numbers) if !numbers.is_empty() && numbers.len().is_multiple_of(each) => Ok(()),
+        _ => Err(format!("invalid {what}: {text}")),
+    }
+}
+
+fn mp_alloc(text: &str) -> Result<(), String> {
+    match text {
+        "native" => Ok(()),
+        "anon" | "xmem" | "xmemhuge" => Err(format!("mp-alloc {text}: buffers are EAL's here, so only native will do")),
+        _ => Err(format!("mp-alloc {text} invalid - must be: native, anon, xmem or xmemhuge")),
+    }
+}
+
+/// Several processes would share ports, which they cannot here.
+fn only(text: &str, wanted: u64, what: &str) -> Result<(), String> {
+    match number(text) {
+        Some(number) if number == wanted => Ok(()),
+        _ => Err(format!("{what} {text}: ports belong to one process here, so it has to be {wanted}")),
+    }
+}
+
+/// `RTE_ETH_MQ_RX_RSS`.
+const MQ_RSS: u64 = 1;
+
+fn rx_mq_mode(options: &mut Options, text: &str) -> Result<(), String> {
+    let mask =
+        mask(text, "rx-mq-mode must be >= 0 and <= 7").or_else(|why| if text == "0" { Ok(0) } else { Err(why) })?;
+    if mask > 7 {
+        return Err("rx-mq-mode must be >= 0 and <= 7".to_owned());
+    }
+    if mask & MQ_RSS == 0 {
+        options.port.rss_fields = 0;
+    }
+    Ok(())
+}
+
 fn total_mbufs(options: &mut Options, text: &str) -> Result<(), String> {
     let count = number(text).and_then(|number| u32::try_from(number).ok()).filter(|count| *count > 1024);
     options.total_mbufs = Some(count.ok_or("total-num-mbufs should be > 1024")?);
@@ -358,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn queues_and_segments_are_chosen() {
+        let options = of("--rxpkts=64,128 --rxoffs 2 --txonly-flows=8 --rx-mq-mode=0x6 --mlockall").unwrap();
+        assert_eq!((&options.rxpkts[..], &options.rxoffs[..]), (&[64, 128][..], &[2][..]));
+        assert_eq!((options.txonly_flows, options.port.rss_fields, options.lock_memory), (8, 0, true));
+        assert_ne!(of("--rx-mq-mode=7").unwrap().port.rss_fields, 0);
+        assert!(of("--port-numa-config=(0,0),(1,0) --ring-numa-config=(0,1,0) --socket-num=0 --proc-id=0").is_ok());
+    }
+
+    #[test]
     fn an_option_may_be_cut_short() {
         assert!(of("--inter").unwrap().interactive);
         assert_eq!(of("-nb-cores=2").unwrap().nb_cores, Some(2));
@@ -374,6 +441,13 @@ mod tests {
             ("--coremask=zz", "Invalid fwd core mask"),
             ("--portmask=0", "Invalid NULL mask of ports"),
             ("--txd=0", "txd must be in > 0"),
+            ("--txonly-flows=65", "txonly-flows must be >= 1 and <= 64"),
+            ("--mp-alloc=foo", "mp-alloc foo invalid - must be: native, anon, xmem or xmemhuge"),
+            ("--mp-alloc=anon", "mp-alloc anon: buffers are EAL's here, so only native will do"),
+            ("--num-procs=2", "num-procs 2: ports belong to one process here, so it has to be 1"),
+            ("--rx-mq-mode=8", "rx-mq-mode must be >= 0 and <= 7"),
+            ("--rxpkts=1,a", "character a is not a decimal digit"),
+            ("--port-numa-config=(0,x)", "invalid port-numa-config: (0,x)"),
             ("--max-pkt-len=10", "Invalid max-pkt-len=10 - should be > 64"),
         ] {
             assert_eq!(of(line).unwrap_err(), Wrong::Value(text.to_owned()), "{line}");

@@ -25,18 +25,21 @@ const OPTIONS: &str = "\
   --mbuf-size=N: size of a buffer, headroom included.
   --total-num-mbufs=N: how many buffers there are.
   --mbcache=N: buffers that each core keeps to itself.
+  --mlockall, --no-mlockall: keep all memory where it is.
   --max-pkt-len=N: longest frame.
   --eth-peer=PORT,MAC: destination of what a port sends in mac mode.
   --eth-peers-configfile=FILE: the same, one address a line.
   --tx-ip=SRC,DST, --tx-udp=SRC[,DST]: addresses of txonly mode.
   --txpkts=LEN[,LEN...]: segments of txonly and flowgen modes.
-  --txonly-multi-flow: several flows in txonly mode.
+  --txonly-multi-flow, --txonly-flows=N: several flows in txonly mode.
+  --rxpkts=LEN[,LEN...], --rxoffs=N[,N...]: segments of packets that are received.
   --flowgen-flows=N: flows of flowgen mode.
   --tx-offloads=MASK, --rx-offloads=MASK: offloads of all ports.
   --enable-rx-cksum, --enable-scatter, --enable-lro, --disable-crc-strip, --enable-drop-en
   --enable-hw-vlan, --enable-hw-vlan-strip, --enable-hw-vlan-filter, --enable-hw-vlan-extend, --enable-hw-qinq-strip
   --soft-offloads=on|off|auto: do in software what ports cannot [auto: for virtual devices].
-  --disable-rss, --rss-ip, --rss-udp: by what packets are spread over queues.
+  --enable-rss, --disable-rss, --rss-ip, --rss-udp: by what packets are spread over queues.
+  --rx-mq-mode=MASK: 0x1: packets are spread over queues.
   --rxq=N, --txq=N: queues of each port.
   --rxd=N, --txd=N: descriptors of each queue.
   --burst=N: packets taken at a time.
@@ -48,6 +51,7 @@ const OPTIONS: &str = "\
   --disable-device-start: leave ports stopped.
   --record-core-cycles, --record-burst-stats: show cycles for each packet, sizes of bursts.
   --no-flush-rx: do not throw away what waits when forwarding starts.
-  --no-lsc-interrupt, --no-rmv-interrupt, --mask-event=EVENT, --print-event=EVENT, --numa, --no-numa: accepted.
+  --no-lsc-interrupt, --no-rmv-interrupt, --mask-event=EVENT, --print-event=EVENT, --numa, --no-numa, --socket-num=N,
+  --port-numa-config=LIST, --ring-numa-config=LIST, --mp-alloc=native, --no-iova-contig, --num-procs=1, --proc-id=0: accepted.
   --help, -h: this.
 ";
