@@ -1,8 +1,9 @@
 //! One measurement of ours, in a process of its own, as the peer's is.
 
 use crate::clock::cpu_time;
+use crate::instructions::What;
 use crate::testpmd::{MEMORY_MB, WARM_UP};
-use crate::{Pages, Plan, gateway, io, lookup, wire};
+use crate::{Pages, Plan, gateway, instructions, io, lookup, wire};
 use anyhow::{Context as _, Result, bail, ensure};
 use iogate::eal::{Eal, HugePages};
 use iogate::pipeline::Totals;
@@ -26,6 +27,12 @@ pub(crate) enum Job {
         config: PathBuf,
         /// Name of a port, `=`, file.
         captures: Vec<String>,
+        /// Workers, each with a port of its own for each capture.
+        #[arg(long, default_value_t = 1)]
+        workers: u32,
+        /// At least so many vNICs, of a crowd's configuration.
+        #[arg(long, default_value_t = 0)]
+        vnics: usize,
     },
     /// Address tables.
     Lookup,
@@ -34,18 +41,29 @@ pub(crate) enum Job {
         /// Part of the line's rate.
         rate: f64,
     },
+    /// A pipeline under callgrind.
+    Path {
+        /// Which.
+        what: What,
+    },
 }
 
 impl Job {
     fn arguments(&self) -> Vec<String> {
         match self {
             Job::Io => vec!["io".to_owned()],
-            Job::Gateway { config, captures } => {
-                let head = ["gateway".to_owned(), config.display().to_string()];
+            Job::Gateway { config, captures, workers, vnics } => {
+                let head = [
+                    "gateway".to_owned(),
+                    format!("--workers={workers}"),
+                    format!("--vnics={vnics}"),
+                    config.display().to_string(),
+                ];
                 head.into_iter().chain(captures.iter().cloned()).collect()
             }
             Job::Lookup => vec!["lookup".to_owned()],
             Job::Wire { rate } => vec!["wire".to_owned(), rate.to_string()],
+            Job::Path { what } => vec!["path".to_owned(), what.name().to_owned()],
         }
     }
 }
@@ -65,6 +83,8 @@ pub(crate) struct Sample {
     pub(crate) drops: BTreeMap<String, u64>,
     /// Packets sent since the start.
     pub(crate) sent: u64,
+    /// What the configuration, the tables and the counters take, bytes.
+    pub(crate) memory: u64,
     /// Stages: name, packets in a call, cycles per packet.
     pub(crate) stages: Vec<(String, f64, f64)>,
 }
@@ -84,7 +104,13 @@ impl Sample {
 /// Runs a job and prints what came out.
 pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
     let policy = if plan.pages == Pages::Huge { HugePages::Auto } else { HugePages::Never };
-    let eal = Eal::builder().memory_mb(MEMORY_MB).huge_pages(policy).start()?;
+    let memory = match &job {
+        Job::Gateway { captures, workers, .. } => {
+            MEMORY_MB.max(gateway::Buffers::of(captures, *workers)?.megabytes() + 64)
+        }
+        _ => MEMORY_MB,
+    };
+    let eal = Eal::builder().memory_mb(memory).huge_pages(policy).start()?;
     ensure!(
         eal.huge_pages() == (plan.pages == Pages::Huge),
         "{MEMORY_MB} MiB of huge pages are not free: echo {} > /proc/sys/vm/nr_hugepages",
@@ -92,9 +118,12 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
     );
     let result = match job {
         Job::Io => serde_json::to_string(&io::measure(&eal, plan)?)?,
-        Job::Gateway { config, captures } => serde_json::to_string(&gateway::measure(&eal, plan, &config, &captures)?)?,
+        Job::Gateway { config, captures, workers, vnics } => {
+            serde_json::to_string(&gateway::measure(&eal, plan, &config, &captures, workers, vnics)?)?
+        }
         Job::Lookup => serde_json::to_string(&lookup::measure(&eal, plan)?)?,
         Job::Wire { rate } => serde_json::to_string(&wire::measure(&eal, plan, rate)?)?,
+        Job::Path { what } => serde_json::to_string(&instructions::measure(&eal, what)?)?,
     };
     println!("{result}");
     Ok(())
@@ -104,15 +133,24 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
 pub(crate) fn spawn<T: serde::de::DeserializeOwned>(job: &Job, plan: Plan) -> Result<T> {
     let program = std::env::current_exe().context("where is this program?")?;
     let mut command = Command::new(program);
-    command.arg("alone").args(job.arguments());
-    command.arg(format!("--core={}", plan.core)).arg(format!("--seconds={}", plan.seconds));
-    command.arg(format!("--runs={}", plan.runs));
-    command.args(["--pages", if plan.pages == Pages::Huge { "huge" } else { "plain" }]);
+    command.args(arguments_of(job, plan));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("a measurement failed ({}): its message stands above", output.status);
     }
     serde_json::from_slice(&output.stdout).context("a measurement printed something else")
+}
+
+/// The command line of this program that runs a job.
+pub(crate) fn arguments_of(job: &Job, plan: Plan) -> Vec<String> {
+    let pages = if plan.pages == Pages::Huge { "huge" } else { "plain" };
+    let plan = [
+        format!("--core={}", plan.core),
+        format!("--seconds={}", plan.seconds),
+        format!("--runs={}", plan.runs),
+        format!("--pages={pages}"),
+    ];
+    ["alone".to_owned()].into_iter().chain(job.arguments()).chain(plan).collect()
 }
 
 /// Warms up and measures workers that are ready to start.
@@ -134,6 +172,7 @@ pub(crate) fn measure(runtime: &mut Runtime, seconds: f64) -> Result<Sample> {
         tsc_hz: cycles_per_second() as f64,
         drops: BTreeMap::new(),
         sent: totals.sent,
+        memory: 0,
         stages: Vec::new(),
     })
 }

@@ -6,12 +6,13 @@ use crate::peers::c::{self, Way};
 use crate::peers::ovs::{self, Ovs};
 use crate::series::{Comparison, Listing, Measure, Report, Spread, Target, digits, in_turns};
 use crate::testpmd::Testpmd;
-use crate::{Plan, say};
-use anyhow::{Result, anyhow, ensure};
+use crate::{Plan, crowd, say};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use iogate::eal::Eal;
 use iogate::pipeline::{DropReason, Outlet};
+use iogate::port::RxQueue;
 use iogate::telemetry::cycles_per_second;
-use iogate::worker::{Idle, Poller, Runtime};
+use iogate::worker::{Idle, Poller, Runtime, cores};
 use iogate_gateway::config;
 use iogate_gateway::config::model::{Config, Name};
 use iogate_gateway::dataplane::frame::Meta;
@@ -25,9 +26,14 @@ const BUFFERS: u32 = 16_384;
 /// A port that takes everything and gives nothing.
 const SINK: &str = "no-rx=1";
 
+/// The row that counts.
+pub(crate) const MAIN: &str = "gateway, from servers, 64 B";
+
 /// The rows: name, links, where frames come from, their sizes, and whether it is the one that counts.
-const ROWS: [(&str, usize, From, Sizes, bool); 4] = [
-    ("gateway, from servers, 64 B", 1, From::Servers, Sizes::Small, true),
+type Row = (&'static str, usize, From, Sizes, bool);
+
+const ROWS: [Row; 4] = [
+    (MAIN, 1, From::Servers, Sizes::Small, true),
     ("gateway, from servers, IMIX", 1, From::Servers, Sizes::Imix, false),
     ("gateway, from servers on 4 links, 64 B", 4, From::Servers, Sizes::Small, false),
     ("gateway, from uplinks to 4 links, 64 B", 4, From::Uplinks, Sizes::Small, false),
@@ -35,12 +41,22 @@ const ROWS: [(&str, usize, From, Sizes, bool); 4] = [
 
 /// Servers' frames of 64 bytes from one link are the figure that counts; the others say how it varies.
 pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
+    compare_rows(plan, &ROWS, "", report)
+}
+
+/// Only the row that counts, on huge pages.
+pub(crate) fn compare_main(plan: Plan, report: &mut Report) -> Result<()> {
+    compare_rows(plan, &ROWS[..1], ", huge pages", report)
+}
+
+fn compare_rows(plan: Plan, rows: &[Row], suffix: &str, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let program = c::Program::build(folder.path());
     if let Err(error) = &program {
         report.notes.push(format!("gateway beside C: not measured: {error:#}"));
     }
-    for (name, links, from, sizes, counts) in ROWS {
+    for (name, links, from, sizes, counts) in rows.iter().copied() {
+        let name = &format!("{name}{suffix}");
         let path = folder.path().join(format!("{links}.toml"));
         std::fs::write(&path, mix::config(links))?;
         let captures = mix::captures(folder.path(), links, from, sizes)?;
@@ -51,7 +67,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
             .flat_map(|(capture, sink)| [capture, sink])
             .collect();
         let captures = captures.iter().map(|(name, file)| format!("{name}={}", file.display())).collect();
-        let job = Job::Gateway { config: path.clone(), captures };
+        let job = Job::Gateway { config: path.clone(), captures, workers: 1, vnics: 0 };
         let samples = RefCell::new(Vec::new());
         let mut sides: Vec<Measure<'_>> = vec![Box::new(|| {
             let sample: Sample = alone::spawn(&job, plan)?;
@@ -100,7 +116,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         let runs = in_turns(plan.runs, name, &mut sides)?;
         drop(sides);
         for ((peer, target), theirs) in peers.into_iter().zip(&runs[1..]) {
-            report.comparisons.push(Comparison::new(name, "cycles/packet", peer, [&runs[0], theirs], target));
+            report.comparisons.push(Comparison::new(name.as_str(), "cycles/packet", peer, [&runs[0], theirs], target));
         }
         stages(name, &samples.into_inner(), report);
     }
@@ -155,34 +171,113 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Ours: every link and uplink sends to a null port of its own; those with a capture are polled.
-pub(crate) fn measure(eal: &Eal, plan: Plan, path: &Path, captures: &[String]) -> Result<Sample> {
-    let config = config::load(path)?;
-    let pool = eal.pool("bench").buffers(BUFFERS).create()?;
-    let (mut queues, mut ingress, mut outlets) = (Vec::new(), Vec::new(), Vec::new());
+pub(crate) fn measure(
+    eal: &Eal,
+    plan: Plan,
+    path: &Path,
+    captures: &[String],
+    workers: u32,
+    vnics: usize,
+) -> Result<Sample> {
+    let buffers = Buffers::of(captures, workers)?;
+    let pool = eal.pool("bench").buffers(buffers.count).data_room(buffers.data_room).create()?;
+    let resident = resident()?;
+    let mut config = config::load(path)?;
+    crowd::add_vnics(&mut config, vnics);
+    let (tables, active) = (Arc::new(Tables::new(&config)), Arc::new(first_uplinks(&config)?));
+    let all = usize::try_from(workers)?;
+    let mut parts: Vec<(Vec<RxQueue>, Vec<Ingress>, Vec<Outlet>)> = Vec::new();
+    parts.resize_with(all, Default::default);
+    // DPDK has room for 32 devices: where there are more ports than half of them, one that brings frames swallows them too.
+    let two_each = config.ports().count() + captures.len() * all <= DEVICES;
     let links = (0..config.links.len()).map(Ingress::Link);
     let ways = links.chain((0..config.uplinks.len()).map(Ingress::Uplink));
     for (way, (_, name, _, _)) in ways.zip(config.ports()) {
-        let sink = eal.port(&format!("null,{SINK}").parse()?).pool(&pool).start()?;
-        outlets.push(Outlet::new(sink.tx(0)?));
         let file = captures.iter().find_map(|capture| capture.strip_prefix(&format!("{name}=")));
-        if let Some(file) = file {
-            let spec = format!("pcap,rx_pcap={file},infinite_rx=1").parse()?;
-            queues.push(eal.port(&spec).pool(&pool).start()?.rx(0)?);
-            ingress.push(way);
+        let mut sink = None;
+        if two_each || file.is_none() {
+            let spec = format!("null,{SINK}").parse()?;
+            sink = Some(eal.port(&spec).pool(&pool).queues(1, u16::try_from(workers)?).start()?);
+        }
+        for (number, (queues, ingress, outlets)) in (0..).zip(&mut parts) {
+            let mut source = None;
+            if let Some(file) = file {
+                let spec = format!("pcap,rx_pcap={file},infinite_rx=1").parse()?;
+                let port = eal.port(&spec).pool(&pool).start()?;
+                queues.push(port.rx(0)?);
+                ingress.push(way);
+                source = Some(port);
+            }
+            match (&sink, &source) {
+                (Some(sink), _) => outlets.push(Outlet::new(sink.tx(number)?)),
+                (None, Some(source)) => outlets.push(Outlet::new(source.tx(0)?)),
+                (None, None) => {}
+            }
         }
     }
-    ensure!(queues.len() == captures.len(), "a capture is for a port that is not there");
-    let active = Arc::new(first_uplinks(&config)?);
-    let switch = Switch::new(Arc::new(Tables::new(&config)), active, ingress, outlets);
-
+    let polled: usize = parts.iter().map(|(queues, ..)| queues.len()).sum();
+    ensure!(polled == captures.len() * all, "a capture is for a port that is not there");
     let mut runtime = Runtime::new(eal);
-    let worker = runtime.worker(plan.core)?;
-    let poller = worker.idle(Idle::Spin).poll(queues, switch);
+    runtime.share_cores(true);
+    let cores: Vec<usize> = if all <= cores().len() { cores() } else { vec![plan.core] };
+    let mut pollers = Vec::new();
+    for (number, (queues, ingress, outlets)) in parts.into_iter().enumerate() {
+        let switch = Switch::new(tables.clone(), active.clone(), ingress, outlets);
+        // The first worker stands on the core that was chosen.
+        let core = if number == 0 { plan.core } else { cores[number % cores.len()] };
+        let core = if all == 2 && core == plan.core && number == 1 { cores[0] } else { core };
+        pollers.push(runtime.worker(core)?.idle(Idle::Spin).poll(queues, switch));
+    }
+    let memory = self::resident()?.saturating_sub(resident);
     let mut sample = alone::measure(&mut runtime, plan.seconds)?;
-    sample.drops = drops(&poller);
-    sample.stages = poller.stages().iter().filter_map(alone::stage).collect();
+    for poller in &pollers {
+        for (reason, count) in drops(poller) {
+            *sample.drops.entry(reason).or_default() += count;
+        }
+    }
+    sample.memory = memory;
+    sample.stages = pollers[0].stages().iter().filter_map(alone::stage).collect();
     ensure!(cycles_per_second() > 0, "EAL knows no frequency");
     Ok(sample)
+}
+
+/// Devices that DPDK has room for.
+const DEVICES: usize = 32;
+
+/// The buffers of a measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Buffers {
+    count: u32,
+    data_room: u16,
+}
+
+impl Buffers {
+    /// Enough to hold captures in memory, once for each worker, besides what is on its way; smaller ones where those are many and short.
+    pub(crate) fn of(captures: &[String], workers: u32) -> Result<Buffers> {
+        const FEW: u64 = 8192;
+        let files = captures.iter().filter_map(|capture| capture.split_once('='));
+        let bytes: u64 = files.map(|(_, file)| Ok(std::fs::metadata(file)?.len())).sum::<std::io::Result<u64>>()?;
+        // Of a frame of 64 bytes and its header in the file.
+        let frames = bytes / 80 * u64::from(workers);
+        Ok(match frames {
+            ..=FEW => Buffers { count: BUFFERS, data_room: 2048 + 128 },
+            many => Buffers { count: BUFFERS + u32::try_from(many + many / 16)?, data_room: 128 + 128 },
+        })
+    }
+
+    /// What they take.
+    pub(crate) fn megabytes(self) -> u32 {
+        const EACH: u64 = 64 + 128 + 64;
+        ((u64::from(self.count) * (u64::from(self.data_room) + EACH)) >> 20) as u32 + 1
+    }
+}
+
+/// Bytes of this process in memory.
+fn resident() -> Result<u64> {
+    const PAGE: u64 = 4096;
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    Ok(pages.context("no size in /proc/self/statm")? * PAGE)
 }
 
 /// Each network on the uplink that it prefers.

@@ -1,7 +1,7 @@
 //! iperf3 between two network namespaces, through the gateway and through testpmd, both on AF_XDP
 //! between the same two interfaces.
 
-use crate::series::{Comparison, Report, Target, beside_one};
+use crate::series::{Comparison, Report, Target, in_turns};
 use crate::testpmd::{PROGRAM, Testpmd, installed};
 use crate::{Plan, say};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -54,9 +54,14 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         testpmd.forward_on()?;
         network.throughput(seconds)
     };
-    say("iperf: through the gateway, then through testpmd, Gbit/s");
-    let runs = beside_one(plan.runs, "iperf", ours, theirs)?;
+    let bridged = || {
+        let _bridge = Bridge::up(&network)?;
+        network.throughput(seconds)
+    };
+    say("iperf: through the gateway, then through testpmd, then through the kernel's bridge, Gbit/s");
+    let runs = in_turns(plan.runs, "iperf", &mut [Box::new(ours), Box::new(theirs), Box::new(bridged)])?;
     let name = "iperf3 through AF_XDP on veth, one worker";
+    report.comparisons.push(Comparison::new(name, "Gbit/s", "Linux bridge", [&runs[0], &runs[2]], None));
     report.comparisons.push(Comparison::new(
         name,
         "Gbit/s",
@@ -176,6 +181,36 @@ impl Drop for Topology {
     fn drop(&mut self) {
         if !matches!(self.run("down"), Ok(true)) {
             say("the network could not be taken down");
+        }
+    }
+}
+
+/// A bridge of the kernel between the interfaces that the gateway had.
+struct Bridge<'a>(&'a Topology);
+
+impl<'a> Bridge<'a> {
+    fn up(network: &'a Topology) -> Result<Self> {
+        let bridge = Bridge(network);
+        bridge.ip(&["link", "add", "bridge0", "type", "bridge"])?;
+        for interface in ["gw-srv1", "gw-lan"] {
+            bridge.ip(&["link", "set", interface, "master", "bridge0"])?;
+        }
+        bridge.ip(&["link", "set", "bridge0", "up"])?;
+        Ok(bridge)
+    }
+
+    fn ip(&self, arguments: &[&str]) -> Result<()> {
+        let status = self.0.within("gw", "ip").args(arguments).status()?;
+        ensure!(status.success(), "ip {} failed", arguments.join(" "));
+        Ok(())
+    }
+}
+
+impl Drop for Bridge<'_> {
+    fn drop(&mut self) {
+        // Interfaces leave it when it goes.
+        if let Err(error) = self.ip(&["link", "del", "bridge0"]) {
+            say(error);
         }
     }
 }

@@ -8,16 +8,23 @@
 mod alone;
 #[allow(unsafe_code)]
 mod clock;
+mod crowd;
+mod full;
 mod gateway;
+mod instructions;
 mod io;
 mod iperf;
 mod lookup;
+mod machine;
 mod mix;
 mod modes;
+mod pages;
 mod peers;
 mod priority;
+mod report;
 #[allow(unsafe_code)]
 mod rte_hash;
+mod scale;
 mod series;
 mod testpmd;
 mod wire;
@@ -25,7 +32,9 @@ mod wire;
 use alone::Job;
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
+use report::compare;
 use series::Report;
+use std::path::{Path, PathBuf};
 
 /// Compares the framework and the gateway with their peers, in turns, on this machine
 #[derive(Debug, Parser)]
@@ -81,8 +90,34 @@ enum What {
     Iperf,
     /// 64 B at 10GbE line rate through the gateway, on a virtual wire: loss and added latency
     Wire,
+    /// What a packet costs as there are more vNICs, flows, ports and workers
+    Scale,
+    /// Instructions per packet, counted by callgrind, held to those in bench/instructions.json
+    Instructions {
+        /// Write what was counted to that file instead
+        #[arg(long)]
+        renew: bool,
+    },
     /// All of them
     All,
+    /// Everything, in about ten minutes, into a folder: report.json, report.html, figure.svg
+    Full {
+        /// The folder; bench/results by default
+        #[arg(long)]
+        folder: Option<PathBuf>,
+    },
+    /// What became worse from one report to another, beyond the noise; exit code 1 when something did
+    Compare {
+        /// Written by `full`, or by `-o json`
+        old: PathBuf,
+        /// As well
+        new: PathBuf,
+    },
+    /// Draw the page and the figure of a report again
+    Draw {
+        /// report.json; the others are written beside it
+        report: PathBuf,
+    },
     /// Install the peers that are missing, with apt: Open vSwitch on DPDK, testpmd, iperf3
     InstallPeers,
     /// One measurement of ours, printed as JSON: what the others start
@@ -108,7 +143,7 @@ fn main() -> Result<()> {
     let core = cli.core.unwrap_or_else(|| cores.last().copied().unwrap_or(0));
     ensure!(cores.contains(&core), "there is no core {core} to run on; there are {cores:?}");
     let plan = Plan { runs: cli.runs, seconds: cli.seconds, core, pages: cli.pages };
-    let mut report = Report::default();
+    let mut report = Report { machine: Some(machine::Machine::this()), ..Report::default() };
     match cli.what {
         What::Io => io::compare(plan, &mut report)?,
         What::Gateway => gateway::compare(plan, &mut report)?,
@@ -116,6 +151,11 @@ fn main() -> Result<()> {
         What::Iperf => iperf::compare(plan, &mut report)?,
         What::Modes => modes::compare(plan, &mut report)?,
         What::Wire => wire::compare(plan, &mut report)?,
+        What::Scale => scale::compare(plan, &mut report)?,
+        What::Full { folder } => full::run(plan, folder, &mut report)?,
+        What::Compare { old, new } => return compare(&old, &new),
+        What::Draw { report } => return full::draw(&report),
+        What::Instructions { renew } => instructions::compare(plan, renew, &mut report)?,
         What::All => {
             io::compare(plan, &mut report)?;
             gateway::compare(plan, &mut report)?;
@@ -130,6 +170,14 @@ fn main() -> Result<()> {
         Output::Table => print!("{report}"),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
+    Ok(())
+}
+
+/// Prints both side by side.
+fn compare(old: &Path, new: &Path) -> Result<()> {
+    let (listing, worse) = compare::compare(&compare::read(old)?, &compare::read(new)?);
+    print!("{}", Report { tables: vec![listing], ..Report::default() });
+    ensure!(worse.is_empty(), "worse beyond the noise: {}", worse.join("; "));
     Ok(())
 }
 

@@ -28,6 +28,15 @@ const MODES: [(&str, bool); 8] = [
 
 /// Every mode on null ports and on endless captures.
 pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
+    compare_on(&["net_null", "net_pcap"], plan, report)
+}
+
+/// Every mode on null ports alone.
+pub(crate) fn on_null_ports(plan: Plan, report: &mut Report) -> Result<()> {
+    compare_on(&["net_null"], plan, report)
+}
+
+fn compare_on(drivers: &[&str], plan: Plan, report: &mut Report) -> Result<()> {
     let ours = std::env::current_exe()?.with_file_name(OURS);
     if !ours.is_file() || !crate::testpmd::installed(PROGRAM) {
         report.notes.push(format!("modes: not measured: build {OURS} for release and install dpdk-dev"));
@@ -37,6 +46,9 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
     let capture = capture(folder.path())?;
     let capture = format!("rx_pcap={},infinite_rx=1", capture.display());
     for (driver, options) in [("net_null", "size=64,copy=0"), ("net_pcap", &capture)] {
+        if !drivers.contains(&driver) {
+            continue;
+        }
         let devices = [0, 1].map(|number| format!("{driver}{number},{options}"));
         say(format_args!("modes on {driver}: {OURS}, then {PROGRAM}, Mpps"));
         for (mode, makes) in MODES {

@@ -1,24 +1,71 @@
 //! Measurements in turns, and what is made of them.
 
+use crate::machine::Machine;
 use anyhow::Result;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What was measured, in the order in which it was.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
+    /// Of the file's form: 1.
+    pub(crate) schema: Schema,
+    /// Where; nothing in a report of which nothing was printed yet.
+    pub(crate) machine: Option<Machine>,
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) tables: Vec<Listing>,
     pub(crate) notes: Vec<String>,
     /// Trials on the virtual wire, the fastest first.
     pub(crate) wire: Vec<crate::wire::Trial>,
+    /// How the cost grows with the number of something.
+    pub(crate) growth: Vec<Growth>,
+    /// Instructions per packet.
+    pub(crate) instructions: BTreeMap<String, f64>,
+}
+
+/// The form of the file. Another one is refused when it is read.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub(crate) struct Schema;
+
+impl From<Schema> for u32 {
+    fn from(_: Schema) -> u32 {
+        1
+    }
+}
+
+impl TryFrom<u32> for Schema {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Schema, String> {
+        if number == 1 { Ok(Schema) } else { Err(format!("schema {number} instead of 1")) }
+    }
+}
+
+/// A cost as something grows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Growth {
+    pub(crate) name: String,
+    /// What grows.
+    pub(crate) of: String,
+    pub(crate) unit: String,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// A line of a figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) label: String,
+    /// How many there are, and the cost.
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// Ours and a peer's, measured in turns. Where ours has several peers, each has a comparison of its own with the
 /// same measurements of ours.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) name: String,
     pub(crate) unit: String,
@@ -33,7 +80,7 @@ pub(crate) struct Comparison {
 }
 
 /// What a ratio is to be.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Target {
     AtLeast(f64),
@@ -41,7 +88,7 @@ pub(crate) enum Target {
 }
 
 /// The median of some measurements, and how far they lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) lowest: f64,
     pub(crate) median: f64,
@@ -49,7 +96,7 @@ pub(crate) struct Spread {
 }
 
 /// A table of its own.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Listing {
     pub(crate) name: String,
     pub(crate) head: Vec<String>,
@@ -131,6 +178,16 @@ pub(crate) fn beside_one(
 }
 
 impl Comparison {
+    /// Whether the unit is a cost.
+    pub(crate) fn less_is_better(&self) -> bool {
+        self.unit.starts_with("cycles")
+    }
+
+    /// `met`, `missed`, or nothing without a target.
+    pub(crate) fn verdict(&self) -> &'static str {
+        self.target.map_or("", |target| if target.met(self.ratio) { "met" } else { "missed" })
+    }
+
     /// From measurements in turns, as many of the one as of the other.
     pub(crate) fn new(
         name: impl Into<String>,
@@ -160,7 +217,7 @@ impl fmt::Display for Report {
                     row.peer.clone(),
                     format!("{:.3} [{:.3} .. {:.3}]", row.ratio, row.ratios.lowest, row.ratios.highest),
                     row.target.map_or_else(String::new, |target| target.to_string()),
-                    row.target.map_or("", |target| if target.met(row.ratio) { "met" } else { "missed" }).to_owned(),
+                    row.verdict().to_owned(),
                 ]);
             }
             writeln!(f, "{table}")?;

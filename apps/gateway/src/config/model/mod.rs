@@ -110,7 +110,8 @@ impl Config {
 
     /// All adapters with their ids.
     pub fn adapters(&self) -> impl Iterator<Item = (AdapterId, &Adapter)> {
-        (0u16..).map(AdapterId).zip(&self.adapters)
+        // Of 65,536 the last has the last number there is.
+        (0..=u16::MAX).map(AdapterId).zip(&self.adapters)
     }
 
     /// All PFs with their ids.

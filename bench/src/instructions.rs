@@ -1,0 +1,305 @@
+//! How many instructions a packet costs, counted by callgrind: the same on every machine, so that CI can hold to it.
+//!
+//! Callgrind counts only within [`counted`], which runs a fixed number of batches of the fixed mix through the pipeline;
+//! starting, making frames and taking them away again are outside. What could differ between machines is kept out: the
+//! program is built for the same x86-64 everywhere, valgrind has no AVX-512, glibc is told to use neither AVX nor ERMS
+//! ([`TUNABLES`]), memory is on plain pages, and there is one thread. DPDK's version and the compiler's do matter, so
+//! the committed counts are kept by both, and a pair that has none is not judged.
+
+use crate::alone::{Job, arguments_of};
+use crate::gateway::first_uplinks;
+use crate::mix::{self, From, Sizes};
+use crate::series::{Listing, Report};
+use crate::testpmd::installed;
+use crate::{Plan, say};
+use anyhow::{Context as _, Result, bail, ensure};
+use iogate::eal::{Eal, dpdk_release};
+use iogate::memory::{Batch, MbufPool};
+use iogate::pipeline::{Context, Outlet, Send, Stage, chain};
+use iogate::port::RxQueue;
+use iogate_gateway::config;
+use iogate_gateway::dataplane::{Ingress, Switch, Tables};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// Times that the whole mix is sent through.
+const ROUNDS: usize = 4;
+/// What a count may differ by, of the committed one.
+const TOLERANCE: f64 = 0.03;
+/// Keeps glibc from choosing its string functions by the machine.
+const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX2,-AVX,-ERMS,-FSRM,-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER";
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum What {
+    /// The gateway, frames from servers.
+    GatewayFromServers,
+    /// The gateway, frames from the uplinks.
+    GatewayFromUplinks,
+    /// The framework alone: a batch goes on as it came.
+    Io,
+}
+
+impl What {
+    const ALL: [(What, &'static str); 3] = [
+        (What::GatewayFromServers, "gateway-from-servers"),
+        (What::GatewayFromUplinks, "gateway-from-uplinks"),
+        (What::Io, "io"),
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(what, _)| *what == self).map_or("", |(_, name)| *name)
+    }
+}
+
+/// Instructions per packet, by name.
+pub(crate) type Counts = BTreeMap<String, f64>;
+
+/// The committed file: counts by "DPDK 22.11, rustc 1.95.0".
+type Baseline = BTreeMap<String, Counts>;
+
+/// Counts all, and holds them to the committed counts.
+///
+/// # Errors
+/// When something costs more than it did by more than the tolerance.
+pub(crate) fn compare(plan: Plan, renew: bool, report: &mut Report) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json");
+    let Some(counts) = count_all(plan)? else {
+        report.notes.push("instructions: not counted: install valgrind (scripts/setup --tests)".to_owned());
+        return Ok(());
+    };
+    report.instructions = counts.clone();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut baseline: Baseline =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let key = format!("DPDK {}.{:02}, rustc {}", dpdk_release().0, dpdk_release().1, rustc());
+    let known = baseline.get(&key).cloned();
+    let row = |(name, count): (&String, &f64)| {
+        let before = known.as_ref().and_then(|known| known.get(name));
+        let change = before.map_or("-".to_owned(), |before| format!("{:+.2} %", 100.0 * (count / before - 1.0)));
+        vec![
+            name.clone(),
+            format!("{count:.1}"),
+            before.map_or("-".to_owned(), |before| format!("{before:.1}")),
+            change,
+        ]
+    };
+    report.tables.push(Listing {
+        name: format!("instructions per packet, {key}"),
+        head: ["path", "now", "committed", "change"].map(String::from).to_vec(),
+        rows: counts.iter().map(row).collect(),
+    });
+    if renew {
+        baseline.insert(key, counts);
+        std::fs::write(&path, serde_json::to_string_pretty(&baseline)? + "\n")?;
+        say(format_args!("instructions: wrote {}", path.display()));
+        return Ok(());
+    }
+    let Some(known) = known else {
+        say(format_args!(
+            "instructions: not judged: {} has none for {key}; add --renew to put them there",
+            path.display()
+        ));
+        return Ok(());
+    };
+    match judge(&known, &counts) {
+        Judgement::Same => Ok(()),
+        Judgement::Less(names) => {
+            say(format_args!(
+                "instructions: fewer than committed in {names}: keep it with `iogate-bench instructions --renew`"
+            ));
+            Ok(())
+        }
+        Judgement::More(names) => {
+            eprint!("{report}");
+            bail!(
+                "more than {:.0} % more instructions per packet than committed in {names}. Where that is meant: \
+                 iogate-bench instructions --renew",
+                TOLERANCE * 100.0
+            )
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Judgement {
+    Same,
+    Less(String),
+    More(String),
+}
+
+fn judge(known: &Counts, counts: &Counts) -> Judgement {
+    let beyond = |worse: bool| {
+        let differs = |(name, count): (&String, &f64)| {
+            let change = count / known.get(name)? - 1.0;
+            let beyond = if worse { change > TOLERANCE } else { change < -TOLERANCE };
+            beyond.then(|| name.clone())
+        };
+        counts.iter().filter_map(differs).collect::<Vec<_>>().join(", ")
+    };
+    match (beyond(true), beyond(false)) {
+        (more, _) if !more.is_empty() => Judgement::More(more),
+        (_, less) if !less.is_empty() => Judgement::Less(less),
+        _ => Judgement::Same,
+    }
+}
+
+/// Nothing without valgrind.
+fn count_all(plan: Plan) -> Result<Option<Counts>> {
+    if !installed("valgrind") {
+        return Ok(None);
+    }
+    ensure!(
+        !cfg!(debug_assertions),
+        "instructions are counted of a release build: cargo run --release -p iogate-bench"
+    );
+    let folder = tempfile::tempdir()?;
+    let mut counts = Counts::new();
+    for (what, name) in What::ALL {
+        say(format_args!("instructions: {name}"));
+        let file = folder.path().join(name);
+        let job = Job::Path { what };
+        let mut command = Command::new("valgrind");
+        command.args([
+            "--tool=callgrind",
+            "--collect-atstart=no",
+            "--toggle-collect=*instructions*counted*",
+            "--quiet",
+        ]);
+        command.arg(format!("--callgrind-out-file={}", file.display()));
+        command.arg(std::env::current_exe()?).args(arguments_of(&job, plan));
+        let output = command.env("GLIBC_TUNABLES", TUNABLES).stdin(Stdio::null()).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "valgrind failed ({}):\n{errors}", output.status);
+        let packets: u64 = serde_json::from_slice(&output.stdout).context("a count printed something else")?;
+        let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind wrote nothing:\n{errors}"))?;
+        let total = total(&text).filter(|total| *total > 0).context("callgrind counted nothing")?;
+        counts.insert(name.to_owned(), (total as f64 * 100.0 / packets as f64).round() / 100.0);
+    }
+    Ok(Some(counts))
+}
+
+/// What callgrind counted, from its file.
+fn total(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("totals:").or_else(|| line.strip_prefix("summary:")))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The compiler that built this.
+fn rustc() -> &'static str {
+    env!("IOGATE_RUSTC")
+}
+
+/// Runs the whole mix through a pipeline, batch by batch; returns the number of packets.
+pub(crate) fn measure(eal: &Eal, what: What) -> Result<u64> {
+    let from = if what == What::GatewayFromUplinks { From::Uplinks } else { From::Servers };
+    let config = config::parse(&mix::config(1), Path::new("path.toml"))?;
+    let folder = tempfile::tempdir()?;
+    let captures: Vec<(String, PathBuf)> = mix::captures(folder.path(), 1, from, Sizes::Small)?;
+    let pool = eal.pool("path").buffers(2047).create()?;
+    let (mut far, mut doors) = (Vec::new(), Vec::new());
+    for (_, name, _, _) in config.ports() {
+        let (near, end) = eal.port_pair(name.as_str(), 256)?;
+        let (near, end) = (near.pool(&pool).start()?, end.pool(&pool).start()?);
+        doors.push(near.tx(0)?);
+        far.push(end.rx(0)?);
+    }
+    let (ingress, file) = match from {
+        From::Servers => (Ingress::Link(0), &captures[0].1),
+        From::Uplinks => (Ingress::Uplink(0), &captures[0].1),
+    };
+    let frames = iogate::testkit::read_pcap(file)?;
+    if what == What::Io {
+        return through(&pool, &frames, chain::<(), _>(Send::new(doors.remove(0))), &mut far);
+    }
+    let outlets = doors.into_iter().map(Outlet::new).collect();
+    let active = Arc::new(first_uplinks(&config)?);
+    through(&pool, &frames, Switch::new(Arc::new(Tables::new(&config)), active, vec![ingress], outlets), &mut far)
+}
+
+/// All frames, [`ROUNDS`] times; returns how many packets that is.
+fn through<M: Copy + Default, S: Stage<M>>(
+    pool: &MbufPool,
+    frames: &[Vec<u8>],
+    mut stage: S,
+    far: &mut [RxQueue],
+) -> Result<u64> {
+    let mut cx = Context::new(1);
+    let mut packets = 0;
+    for _ in 0..ROUNDS {
+        for burst in frames.chunks_exact(32) {
+            once(pool, burst, &mut stage, &mut cx, far)?;
+            packets += burst.len() as u64;
+        }
+    }
+    Ok(packets)
+}
+
+/// One batch: made, counted, taken away.
+fn once<M: Copy + Default, S: Stage<M>>(
+    pool: &MbufPool,
+    burst: &[Vec<u8>],
+    stage: &mut S,
+    cx: &mut Context,
+    far: &mut [RxQueue],
+) -> Result<()> {
+    let mut batch: Batch<M> = Batch::new();
+    for frame in burst {
+        let packet = pool.alloc_from(frame).context("no buffer")?;
+        ensure!(batch.push(packet, M::default()).is_ok(), "a burst is longer than a batch");
+    }
+    counted(stage, &mut batch, cx);
+    let mut arrived = 0;
+    for queue in far {
+        let mut taken: Batch<(), 64> = Batch::new();
+        arrived += queue.receive(&mut taken);
+    }
+    ensure!(arrived == burst.len(), "{arrived} of {} packets came through", burst.len());
+    Ok(())
+}
+
+/// All that is counted. Its name is callgrind's mark, and calling it from two places must not make it two.
+#[inline(never)]
+fn counted<M: Copy + Default, S: Stage<M>>(stage: &mut S, batch: &mut Batch<M>, cx: &mut Context) {
+    stage.run(batch, cx);
+    stage.flush(cx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(values: [f64; 2]) -> Counts {
+        ["a", "b"].map(String::from).into_iter().zip(values).collect()
+    }
+
+    #[test]
+    fn three_percent_decide() {
+        let known = counts([100.0, 200.0]);
+        assert_eq!(judge(&known, &counts([102.9, 194.1])), Judgement::Same);
+        assert_eq!(judge(&known, &counts([103.1, 150.0])), Judgement::More("a".to_owned()));
+        assert_eq!(judge(&known, &counts([96.9, 200.0])), Judgement::Less("a".to_owned()));
+        assert_eq!(judge(&known, &[("new".to_owned(), 9.0)].into()), Judgement::Same);
+    }
+
+    #[test]
+    fn callgrinds_sum_is_read() {
+        assert_eq!(total("version: 1\nevents: Ir\nsummary: 1234\n\nfn=(1)\ntotals: 1234\n"), Some(1234));
+        assert_eq!(total("version: 1\n"), None);
+    }
+
+    #[test]
+    fn the_committed_counts_are_whole() {
+        let baseline: Baseline = serde_json::from_str(include_str!("../instructions.json")).unwrap();
+        assert!(baseline.values().all(|counts| What::ALL.iter().all(|(_, name)| counts[*name] > 0.0)));
+    }
+
+    #[test]
+    fn every_path_lets_every_packet_through() {
+        for (what, _) in What::ALL {
+            assert_eq!(measure(iogate::testkit::eal(), what).unwrap() % (32 * ROUNDS as u64), 0);
+        }
+    }
+}
