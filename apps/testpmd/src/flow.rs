@@ -337,7 +337,7 @@ fn address<T: FromStr>(words: &mut Words, name: &str, what: &str) -> Result<T, W
 }
 
 /// How hashes are made, as it is typed.
-const HASHES: [(&str, FlowHash); 4] = [
+pub(crate) const HASHES: [(&str, FlowHash); 4] = [
     ("default", FlowHash::Default),
     ("toeplitz", FlowHash::Toeplitz),
     ("simple_xor", FlowHash::SimpleXor),

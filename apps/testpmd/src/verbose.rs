@@ -13,10 +13,6 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// Bursts whose text is kept until it can be shown.
 const KEPT: usize = 4096;
-/// Bits of the level.
-const RECEIVED: u16 = 1;
-const SENT: u16 = 2;
-
 /// What workers have to say. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Verbose {
@@ -44,7 +40,7 @@ impl Verbose {
 
     /// Sets the level, and returns the one before.
     pub(crate) fn set(&self, level: u16) -> u16 {
-        self.shared.sent.store(level & SENT != 0, Ordering::Relaxed);
+        self.shared.sent.store(level >= 2, Ordering::Relaxed);
         self.shared.level.swap(level, Ordering::Relaxed)
     }
 
@@ -67,7 +63,8 @@ impl Verbose {
     /// Says what came in on a queue, when that is wanted.
     #[inline]
     pub(crate) fn received(&self, place: (u16, u16), batch: &Batch) {
-        if self.shared.level.load(Ordering::Relaxed) & RECEIVED != 0 {
+        let level = self.shared.level.load(Ordering::Relaxed);
+        if level == 1 || level > 2 {
             self.tell(place, "received", batch);
         }
     }

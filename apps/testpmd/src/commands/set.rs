@@ -35,7 +35,7 @@ pub(super) const FAMILY: Family = Family {
         },
         Command {
             pattern: "set verbose level:u16",
-            help: "Set what is said of packets: 1 received ones, 2 sent ones, 3 both, 0 nothing.",
+            help: "Set what is said of packets: 1 received ones, 2 sent ones, 3 and above both, 0 nothing.",
             run: verbose,
         },
         Command { pattern: "set burst count:u16", help: "Set the number of packets per burst.", run: burst },

@@ -2,6 +2,7 @@
 
 use super::{Command, Family};
 use crate::app::App;
+use crate::flow::HASHES;
 use crate::grammar::{Values, number};
 use crate::screen::{complain, say};
 use crate::show::{cause, code, json, rss};
@@ -36,6 +37,16 @@ pub(super) const FAMILY: Family = Family {
             run: table,
         },
         Command {
+            pattern: "show port port:u16 rss-hash algorithm",
+            help: "Display how hashes are made.",
+            run: show_function,
+        },
+        Command {
+            pattern: "port config port:u16 rss-hash-algo default|simple_xor|toeplitz|symmetric_toeplitz",
+            help: "Set how hashes are made.",
+            run: function,
+        },
+        Command {
             pattern: "port config port:u16 rss-hash-key fields:text key:text",
             help: "Set the key that packets are hashed with.",
             run: key,
@@ -64,6 +75,25 @@ fn show_hash(app: &mut App, values: &Values, with_key: bool) {
     if with_key {
         let digits: String = key.iter().map(|byte| format!("{byte:02X}")).collect();
         say!("RSS key:\n{digits}");
+    }
+}
+
+fn show_function(app: &mut App, values: &Values) {
+    let (id, json) = (values.u16(2), app.json);
+    let Some(port) = app.port(id) else { return };
+    let known = port.device.hash_function();
+    match HASHES.iter().find(|(_, function)| known == Some(*function)) {
+        Some((name, _)) if json => json::device::hash_algorithm(id, name),
+        Some((name, _)) => say!("RSS algorithm:\n  {name}"),
+        None => complain!("{}", refused(-95)),
+    }
+}
+
+fn function(app: &mut App, values: &Values) {
+    let Some(port) = app.port(values.u16(2)) else { return };
+    let Some((_, function)) = HASHES.iter().find(|(name, _)| *name == values.word(4)) else { return };
+    if port.device.set_hash_function(*function).is_err() {
+        complain!("failed to set port {} RSS hash algorithm", port.device.id());
     }
 }
 

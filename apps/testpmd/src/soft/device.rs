@@ -70,6 +70,7 @@ struct State {
     flow_control: Option<FlowControl>,
     key: Vec<u8>,
     fields: u64,
+    function: FlowHash,
     reta: Vec<u16>,
     table: Table,
     tunnels: Vec<u16>,
@@ -415,6 +416,18 @@ impl Device {
         Ok(())
     }
 
+    /// How hashes are made, where it is known.
+    pub(crate) fn hash_function(&self) -> Option<FlowHash> {
+        self.spreading().map(|soft| soft.state.borrow().function)
+    }
+
+    /// Changes how hashes are made.
+    pub(crate) fn set_hash_function(&self, function: FlowHash) -> Result<()> {
+        let Some(soft) = self.spreading() else { return Err(self.error("another way to hash", ENOTSUP)) };
+        soft.change().function = function;
+        Ok(())
+    }
+
     /// The RX queue of each entry of the table that spreads packets.
     pub(crate) fn reta(&self) -> Result<Vec<u16>> {
         let Some(soft) = self.spreading() else { return self.device.reta() };
@@ -735,7 +748,7 @@ impl Soft {
         let spread = || Spread {
             key: state.key.clone(),
             fields: state.fields,
-            function: FlowHash::Default,
+            function: state.function,
             table: state.reta.clone(),
         };
         Program {

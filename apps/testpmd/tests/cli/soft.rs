@@ -289,6 +289,32 @@ fn packets_are_spread_over_queues_that_the_device_has_not() {
 }
 
 #[test]
+fn both_directions_of_a_flow_may_have_one_hash() {
+    let of = |there: bool, port| {
+        let (src, dst) = if there { ([10, 0, 0, 1], [10, 0, 0, 2]) } else { ([10, 0, 0, 2], [10, 0, 0, 1]) };
+        let (from, to) = if there { (port, 2000) } else { (2000, port) };
+        frame(mac(1)).ipv4(src, dst).udp(from, to).build()
+    };
+    let frames: Vec<Vec<u8>> = (1000..1016).flat_map(|port| [of(true, port), of(false, port)]).collect();
+    let mut rig = Rig::new(&frames, &QUEUES);
+    rig.session.run("port config all rss udp");
+    assert_eq!(rig.session.run("show port 0 rss-hash algorithm"), "RSS algorithm:\n  default\n");
+    rig.quietly("port config 0 rss-hash-algo symmetric_toeplitz").quietly("set output json");
+    let shown = rig.session.run("show port 0 rss-hash algorithm");
+    assert!(
+        shown.contains("\"algorithm\":\"symmetric_toeplitz\"") && shown.contains("port-rss-algorithm/1"),
+        "{shown}"
+    );
+    rig.quietly("set output text");
+    rig.session.run("set verbose 1");
+    let said = rig.session.run("start") + &rig.listen();
+    let mut hashes: Vec<u32> = hashed(&said).into_iter().map(|(hash, _)| hash).collect();
+    hashes.sort_unstable();
+    assert_eq!(hashes.len(), 32);
+    assert!(hashes.chunks(2).all(|pair| pair[0] == pair[1]) && hashes[0] != hashes[31], "{hashes:x?}");
+}
+
+#[test]
 fn the_table_and_rules_choose_the_queue() {
     let mut rig = Rig::new(&flows(), &QUEUES);
     for part in 0..4 {

@@ -58,6 +58,11 @@ pub(crate) fn rss_hash(id: u16, fields: u64, key: Option<&[u8]>) {
     print("port-rss-hash", json!({ "port": id, "fields": rss::names(fields), "key": key }));
 }
 
+/// `show port N rss-hash algorithm`.
+pub(crate) fn hash_algorithm(id: u16, name: &str) {
+    print("port-rss-algorithm", json!({ "port": id, "algorithm": name }));
+}
+
 /// `show port N rss reta`: the queues of entries.
 pub(crate) fn reta(id: u16, entries: &[(usize, u16)]) {
     let entries: Map<String, Value> = entries.iter().map(|(at, queue)| (at.to_string(), json!(queue))).collect();
