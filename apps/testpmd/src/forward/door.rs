@@ -156,7 +156,8 @@ mod tests {
         let pool = iogate::testkit::pool("retry", 512);
         let _complete = Complete::new(&pool);
         let mut port = FakePort::with_slots("retry", &pool, 16);
-        let retry = Retry { delay: Duration::from_millis(1), times: 20 };
+        // Enough for a busy machine, on which the other thread has its turn late.
+        let retry = Retry { delay: Duration::from_millis(1), times: 20_000 };
         let mut door = Door::new(Outlet::new(port.port.tx(0).unwrap()), Some(retry));
         let counters = door.outlet.counters().clone();
         let mut batch = Batch::new();
@@ -175,6 +176,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_millis(4));
 
         port.received();
+        door.retry.as_mut().unwrap().times = 20;
         pool.alloc_bulk(&mut batch, 30);
         let start = Instant::now();
         door.send(&mut batch);
