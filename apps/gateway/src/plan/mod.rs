@@ -120,6 +120,7 @@ impl Gateway {
             .create()
             .context("mbuf of [gateway]")?;
         let (ports, receives): (Vec<_>, Vec<_>) = ports::open(&config, &eal, &pool)?.into_iter().unzip();
+        ports::enough_buffers(&ports, mbuf.count)?;
         let tables = Arc::new(Tables::new(&config));
         let mut choice = UplinkChoice::new(&config);
         choice.update(Instant::now(), &uplinks_up(&config, &ports));

@@ -3,7 +3,7 @@
 use super::receive::{Receives, Wanted};
 use crate::config::Config;
 use crate::config::model::{Idle, PortRef};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
@@ -121,6 +121,27 @@ fn raise_mtu(port: &Port, interface: &str, mtu: u16) -> iogate::Result<Option<u3
     let largest = own.min(port.info().max_mtu.into()) as u16;
     port.set_mtu(largest.max(mtu))?;
     Ok((own < mtu.into()).then_some(own))
+}
+
+/// Refuses a pool that the queues of cards can take whole. With no buffer left a card receives nothing, so nothing is
+/// sent, and buffers that were sent come back only with the next ones: that would be for good.
+pub(super) fn enough_buffers(ports: &[Port], buffers: u32) -> Result<()> {
+    let mut held = 0;
+    for port in ports.iter().filter(|port| !port.spec().is_software()) {
+        for queue in 0..port.rx_queues() {
+            held += u32::from(port.rx_queue_info(queue)?.descriptors);
+        }
+        for queue in 0..port.tx_queues() {
+            held += u32::from(port.tx_queue_info(queue)?.descriptors);
+        }
+    }
+    if held >= buffers {
+        let most = held.saturating_mul(2).next_power_of_two();
+        bail!(
+            "mbuf.count = {buffers} of [gateway]: the queues of the cards alone hold up to {held} buffers; use {most}"
+        );
+    }
+    Ok(())
 }
 
 /// Packets that can be on their way from other workers to one that owns a TX queue.
