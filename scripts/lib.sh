@@ -40,7 +40,7 @@ use_toolchain() {
 }
 
 # The Debian release that this machine has, by its code name.
-release() {
+debian_release() {
   # shellcheck disable=SC1091
   (. /etc/os-release && echo "${VERSION_CODENAME-}")
 }
@@ -49,5 +49,5 @@ release() {
 archive() {
   # shellcheck disable=SC2016
   apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v suite="$(release)$1" '$2 == suite && $3 == "main" {print $1; exit}'
+    awk -v suite="$(debian_release)$1" '$2 == suite && $3 == "main" {print $1; exit}'
 }

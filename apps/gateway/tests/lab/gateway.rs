@@ -49,21 +49,34 @@ impl GuestGateway {
         report[topic].take()
     }
 
+    /// Waits until the row of a port is so, and returns it.
+    #[track_caller]
+    pub(crate) fn wait_port(&self, port: &str, mut so: impl FnMut(&Value) -> bool) -> Value {
+        let mut row = Value::Null;
+        let done = wait(PATIENCE, || {
+            let mut ports = self.show("ports");
+            let mut rows = ports.as_array_mut().expect("rows").iter_mut();
+            row = rows.find(|row| row["name"] == port).expect("a port").take();
+            so(&row).then_some(())
+        });
+        assert!(done.is_some(), "still {row}");
+        row
+    }
+
     /// Waits until a port's link is up or down.
     #[track_caller]
     pub(crate) fn wait_link(&self, port: &str, up: bool) {
-        let there = wait(PATIENCE, || {
-            let ports = self.show("ports");
-            ports.as_array().expect("rows").iter().any(|row| row["name"] == port && row["up"] == up).then_some(())
-        });
-        assert!(there.is_some(), "{port} does not go {}", if up { "up" } else { "down" });
+        self.wait_port(port, |row| row["up"] == up);
+    }
+
+    /// Frames of a class so far, both ways.
+    pub(crate) fn of_class(&self, name: &str) -> u64 {
+        of_class(&self.show("classes"), name)
     }
 
     /// Frames that a port has received, as its driver counts.
     pub(crate) fn received(&self, port: &str) -> u64 {
-        let ports = self.show("ports");
-        let row = ports.as_array().expect("rows").iter().find(|row| row["name"] == port).expect("a port");
-        row["rx"]["packets"].as_u64().expect("a count")
+        self.wait_port(port, |_| true)["rx"]["packets"].as_u64().expect("a count")
     }
 
     /// How many frames were dropped for a reason.
@@ -81,6 +94,12 @@ impl GuestGateway {
         assert_eq!(ended.as_deref(), Some("0"), "how the gateway ends\n{}", self.log());
         Summary::of(&self.log())
     }
+}
+
+/// Frames of a class, both ways, from what `iogate show classes` says.
+pub(crate) fn of_class(classes: &Value, name: &str) -> u64 {
+    let row = classes.as_array().expect("rows").iter().find(|row| row["name"] == name).expect("a class");
+    ["from_server", "to_server"].iter().filter_map(|way| row[*way]["packets"].as_u64()).sum()
 }
 
 impl Drop for GuestGateway {

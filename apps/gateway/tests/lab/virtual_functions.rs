@@ -3,9 +3,11 @@
 use crate::gateway::GuestGateway;
 use crate::lab::{End, Lab, frames};
 use crate::machine::Made;
+use crate::nvme;
 use crate::support::IOGATE;
 use iogate::packet::MacAddr;
 use iogate::testkit::{Frame, mac};
+use std::time::Duration;
 
 /// The server, whose cable is that of card A.
 const SERVER: MacAddr = mac(0x11);
@@ -56,6 +58,7 @@ fn virtual_functions() {
     tags_of_the_gateway(&mut lab);
     tags_of_the_card(&mut lab);
     two_queues(&mut lab);
+    storage(&mut lab);
     destroyed(&mut lab);
     let left = lab.machine.sh("cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
     assert_eq!(left, pages, "free huge pages");
@@ -64,18 +67,25 @@ fn virtual_functions() {
 }
 
 /// Runs `iogate vf VERB` with the configuration of a setup.
-fn vf(lab: &Lab, verb: &str, setup: Setup) -> (i32, String) {
-    lab.machine.put("vf.toml", &setup.config().replace("SOCKET", "/run/gateway.sock"));
+fn vf(lab: &Lab, verb: &str, config: &str) -> (i32, String) {
+    lab.machine.put("vf.toml", &config.replace("SOCKET", "/run/gateway.sock"));
     lab.machine.run(&format!("{IOGATE} vf {verb} --config /lab/vf.toml"))
 }
 
 #[track_caller]
-fn apply(lab: &mut Lab, setup: Setup, what: &str) {
-    let (status, text) = vf(lab, "apply", setup);
+fn apply(lab: &mut Lab, config: &str, what: &str) {
+    let (status, text) = vf(lab, "apply", config);
     assert_eq!(status, 0, "{text}");
     let verdict = text.lines().last().unwrap_or_default().to_owned();
     assert!(verdict.ends_with("read back, and as wanted"), "{text}");
     lab.report.held(what, &verdict);
+}
+
+/// Frames of the longest kind, numbered.
+fn full(src: MacAddr, dst: MacAddr) -> Vec<Vec<u8>> {
+    (0..100_u32)
+        .map(|number| Frame::ethernet(src, dst).payload(number.to_be_bytes()).payload([0x5a; 1496]).build())
+        .collect()
 }
 
 fn numvfs(lab: &Lab) -> String {
@@ -83,11 +93,11 @@ fn numvfs(lab: &Lab) -> String {
 }
 
 fn made_and_read_back(lab: &mut Lab) {
-    let (status, text) = vf(lab, "plan", PLAIN);
+    let (status, text) = vf(lab, "plan", &PLAIN.config());
     assert_eq!((status, numvfs(lab).trim()), (0, "0 0"), "{text}");
     let verdict = text.lines().last().unwrap_or_default().to_owned();
     lab.report.held("iogate vf plan changes nothing", &verdict);
-    apply(lab, PLAIN, "iogate vf apply");
+    apply(lab, &PLAIN.config(), "iogate vf apply");
     assert_eq!(numvfs(lab).trim(), "2 2");
     let shown = lab.machine.sh("for vf in 01:10.0 01:10.2 02:10.0; do
             device=/sys/bus/pci/devices/0000:$vf
@@ -101,7 +111,7 @@ fn made_and_read_back(lab: &mut Lab) {
         assert!(shown.contains(&format!("link/ether {mac}")), "{mac}: {shown}");
     }
     lab.report.held("the kernel says the same", "2 VFs on each card; 3 with their MAC, on vfio-pci, in IOMMU groups");
-    let (status, text) = vf(lab, "apply", PLAIN);
+    let (status, text) = vf(lab, "apply", &PLAIN.config());
     assert!(status == 0 && text.ends_with("nothing to do\n"), "{text}");
     lab.report.held("iogate vf apply once more", "nothing to do");
 }
@@ -130,6 +140,10 @@ fn plain(lab: &mut Lab) {
     lab.crosses("unicast from the server", End::A, &up, &[], &up);
     let down = frames(200, &Frame::ethernet(LAN, SERVER));
     lab.crosses("unicast to the server", End::B, &down, &down, &[]);
+
+    let (up_full, down_full) = (full(SERVER, LAN), full(LAN, SERVER));
+    lab.crosses("1514 bytes from the server", End::A, &up_full, &[], &up_full);
+    lab.crosses("1514 bytes to the server", End::B, &down_full, &down_full, &[]);
 
     let before = gateway.received("net-a");
     let foreign = frames(50, &Frame::ethernet(LAN, NOBODY));
@@ -176,10 +190,23 @@ fn plain(lab: &mut Lab) {
     lab.report.held("the server's cable out and in again", "the gateway showed the link down, then up");
     lab.crosses("unicast then", End::A, &up, &[], &up);
 
-    let (status, text) = vf(lab, "reset", PLAIN);
-    assert!(status != 0 && numvfs(lab).trim() == "2 2", "{text}");
-    let why = text.lines().find(|line| !line.is_empty()).unwrap_or_default().to_owned();
-    lab.report.held("iogate vf reset refuses while the gateway runs", &why);
+    let restarts = |port: &str| gateway.wait_port(port, |_| true)["restarts"].as_u64().expect("a count");
+    let (before, other) = (restarts("net-a"), restarts("eth-srv"));
+    lab.machine.sh("ip link set eth1 down");
+    std::thread::sleep(Duration::from_secs(1));
+    lab.machine.sh("ip link set eth1 up");
+    gateway.wait_port("net-a", |row| row["restarts"].as_u64() > Some(before));
+    gateway.wait_link("net-a", true);
+    assert_eq!(restarts("eth-srv"), other, "restarts of the other port");
+    let figures = format!("the watchdog restarted its port {} times, the other 0 times", restarts("net-a") - before);
+    lab.report.held("a reset of the PF of card B", &figures);
+    lab.crosses("unicast from the server then", End::A, &up, &[], &up);
+    lab.crosses("unicast to the server then", End::B, &down, &down, &[]);
+
+    let (status, text) = vf(lab, "reset", &PLAIN.config());
+    assert!(status == 3 && numvfs(lab).trim() == "2 2", "{text}");
+    lab.report
+        .held("iogate vf reset refuses while the gateway runs", &format!("exit code {status}, every VF still there"));
     stop(lab, gateway);
 }
 
@@ -210,7 +237,7 @@ fn tags_of_the_gateway(lab: &mut Lab) {
 /// The card tags.
 fn tags_of_the_card(lab: &mut Lab) {
     let setup = Setup { vst: "vlan = 200\nqos = 3", ..PLAIN };
-    apply(lab, setup, "iogate vf apply, of VLAN 200 with priority 3");
+    apply(lab, &setup.config(), "iogate vf apply, of VLAN 200 with priority 3");
     let gateway = start(lab, "vst", setup);
     let up = frames(200, &Frame::ethernet(SERVER, LAN));
     let tagged = frames(200, &Frame::ethernet(SERVER, LAN).priority(200, 3));
@@ -228,12 +255,12 @@ fn two_queues(lab: &mut Lab) {
     let workers = "
         [[worker]]
         core = 0
-        queues = [\"eth-srv:0\", \"net-a:0\"]
+        queues = [\"eth-srv:0\", \"net-a:1\"]
         [[worker]]
         core = 1
-        queues = [\"eth-srv:1\", \"net-a:1\"]";
+        queues = [\"eth-srv:1\", \"net-a:0\"]";
     let setup = Setup { queues: "queues = 2", workers, ..PLAIN };
-    apply(lab, setup, "iogate vf apply, of no VLAN again");
+    apply(lab, &setup.config(), "iogate vf apply, of no VLAN again");
     let gateway = start(lab, "queues", setup);
     let flows = |src, dst, from: [u8; 4], to: [u8; 4]| -> Vec<Vec<u8>> {
         let flow = |port| Frame::ethernet(src, dst).ipv4(from, to).udp(port, 7).payload([0x5a; 40]).build();
@@ -253,12 +280,42 @@ fn two_queues(lab: &mut Lab) {
     }
     let workers = gateway.show("workers");
     let polled: Vec<u64> = workers.as_array().expect("rows").iter().filter_map(|row| row["packets"].as_u64()).collect();
-    lab.report.held("both workers worked", &format!("{polled:?} packets"));
+    // An emulated card gives a VF all its frames on queue 0; each worker sends on a queue of its own.
+    assert_eq!(polled, [400, 400]);
+    lab.report.held("each worker received from one VF and sent to the other", "400 packets each");
     stop(lab, gateway);
 }
 
+/// NVMe/TCP from the PF of card A to that of card B, through the gateway between their VFs.
+fn storage(lab: &mut Lab) {
+    let config = include_str!("storage.toml");
+    apply(lab, config, "iogate vf apply, of the PFs' addresses crosswise");
+    lab.machine.sh("for card in eth0 eth1; do ethtool -K $card tx off tso off gso off gro off; done
+        ip address add 10.3.0.1/24 dev eth0
+        ip netns add san
+        ip link set eth1 netns san
+        ip -n san address add 10.3.0.100/24 dev eth1
+        ip -n san link set eth1 up");
+    let gateway = GuestGateway::start(&lab.machine, "storage", config);
+    gateway.wait_link("eth-srv", true);
+    gateway.wait_link("san-a", true);
+    lab.report.step("the gateway runs, and both its links are up");
+    nvme::target(&lab.machine, "san", "10.3.0.100");
+    lab.machine.until("ping -c 1 -W 1 10.3.0.100");
+    let before = gateway.of_class("block");
+    let device = nvme::connect(&lab.machine, "10.3.0.100");
+    let time = nvme::data_is_the_same(&lab.machine, &device);
+    let frames = gateway.of_class("block") - before;
+    assert!(frames > 1000, "{frames}");
+    lab.report.held("a LUN by NVMe/TCP, between the kernel's initiator and target", &nvme::figures(time, frames));
+    nvme::end(&lab.machine);
+    stop(lab, gateway);
+    lab.machine.sh("ip netns delete san");
+    lab.machine.until("test -e /sys/class/net/eth1");
+}
+
 fn destroyed(lab: &mut Lab) {
-    let (status, text) = vf(lab, "reset", PLAIN);
+    let (status, text) = vf(lab, "reset", &PLAIN.config());
     assert_eq!((status, numvfs(lab).trim()), (0, "0 0"), "{text}");
     let left = lab.machine.sh("ls -d /sys/bus/pci/devices/*/physfn 2>/dev/null || true");
     assert_eq!(left, "", "VFs");
