@@ -216,34 +216,74 @@ int shim_link_get(uint16_t port, struct shim_link *link)
 	return 0;
 }
 
-uint64_t shim_vhost_features(uint16_t port)
+static void vhost_read_queues(uint16_t port, struct shim_guest *guest)
 {
-	uint64_t features = 0;
-	int guest = rte_eth_vhost_get_vid_from_port_id(port);
+	struct rte_eth_vhost_queue_event change;
 
-	if (guest < 0 || rte_vhost_get_negotiated_features(guest, &features) != 0)
-		return 0;
-	return features;
+	while (rte_eth_vhost_get_queue_event(port, &change) == 0) {
+		uint64_t bit = UINT64_C(1) << (change.queue_id & 63);
+
+		if (change.rx || change.queue_id > 63)
+			continue;
+		if (change.enable)
+			__atomic_fetch_or(&guest->tx_queues, bit, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_and(&guest->tx_queues, ~bit, __ATOMIC_RELAXED);
+	}
 }
 
-/* Called by vhost's thread when a guest has come, and before it goes. */
-static int vhost_changed(uint16_t port, enum rte_eth_event_type event, void *features, void *unused)
+static void vhost_read_features(uint16_t port, struct shim_guest *guest)
 {
+	uint64_t features = 0;
+	int number = rte_eth_vhost_get_vid_from_port_id(port);
+
+	if (number < 0 || rte_vhost_get_negotiated_features(number, &features) != 0)
+		features = 0;
+	__atomic_store_n(&guest->features, features, __ATOMIC_RELAXED);
+}
+
+/* A guest has come, or goes: then all of its queues do, and nobody says so of each. */
+static int vhost_link_changed(uint16_t port, enum rte_eth_event_type event, void *guest, void *unused)
+{
+	struct rte_eth_link link = {0};
+
 	(void)event;
 	(void)unused;
-	__atomic_store_n((uint64_t *)features, shim_vhost_features(port), __ATOMIC_RELAXED);
+	vhost_read_features(port, guest);
+	if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status != RTE_ETH_LINK_UP)
+		__atomic_store_n(&((struct shim_guest *)guest)->tx_queues, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 
-int shim_vhost_watch(uint16_t port, uint64_t *features)
+static int vhost_queue_changed(uint16_t port, enum rte_eth_event_type event, void *guest, void *unused)
 {
-	return rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, vhost_changed, features);
+	(void)event;
+	(void)unused;
+	vhost_read_queues(port, guest);
+	return 0;
 }
 
-void shim_vhost_ignore(uint16_t port, uint64_t *features)
+int shim_vhost_watch(uint16_t port, struct shim_guest *guest)
 {
-	while (rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, vhost_changed, features) == -EAGAIN)
+	int result = rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, vhost_link_changed, guest);
+
+	if (result != 0)
+		return result;
+	return rte_eth_dev_callback_register(port, RTE_ETH_EVENT_QUEUE_STATE, vhost_queue_changed, guest);
+}
+
+void shim_vhost_ignore(uint16_t port, struct shim_guest *guest)
+{
+	while (rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, vhost_link_changed, guest) == -EAGAIN)
 		rte_pause();
+	while (rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_QUEUE_STATE, vhost_queue_changed, guest) == -EAGAIN)
+		rte_pause();
+}
+
+void shim_vhost_read(uint16_t port, struct shim_guest *guest)
+{
+	vhost_read_features(port, guest);
+	vhost_read_queues(port, guest);
 }
 
 void shim_device_get(const struct rte_device *device, struct shim_device *about)

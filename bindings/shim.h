@@ -213,11 +213,17 @@ void *shim_xdp_umem(const struct rte_mempool *pool);
 unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count);
 
-/* VIRTIO_NET_F_*, as agreed with the guest of a vhost port; 0 when there is none. */
-uint64_t shim_vhost_features(uint16_t port);
-/* Keeps *features, which must stay until shim_vhost_ignore, as shim_vhost_features would say. */
-int shim_vhost_watch(uint16_t port, uint64_t *features);
-void shim_vhost_ignore(uint16_t port, uint64_t *features);
+/* The guest of a vhost port; all 0 when there is none. */
+struct shim_guest {
+	uint64_t features; /* VIRTIO_NET_F_*, as agreed */
+	uint64_t tx_queues; /* bit n: it takes packets from our TX queue n */
+};
+
+/* Keeps *guest, which must stay until shim_vhost_ignore, up to date, from threads of vhost. */
+int shim_vhost_watch(uint16_t port, struct shim_guest *guest);
+void shim_vhost_ignore(uint16_t port, struct shim_guest *guest);
+/* Brings it up to date now. */
+void shim_vhost_read(uint16_t port, struct shim_guest *guest);
 int shim_link_get(uint16_t port, struct shim_link *link);
 void shim_device_get(const struct rte_device *device, struct shim_device *about);
 int shim_rx_queue_get(uint16_t port, uint16_t queue, struct shim_queue *about);

@@ -3,7 +3,7 @@
 use iogate::memory::{Batch, Mbuf, MbufPool};
 use iogate::packet::{Ethernet, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags};
 use iogate::pipeline::{DropReason, Outlet, longest_frame};
-use iogate::port::{Port, PortConfig};
+use iogate::port::{MbufRing, Port, PortConfig};
 use iogate::testkit::{Complete, FakePort, Frame, ask_card, eal, mac, pool};
 use proptest::prelude::*;
 use std::path::Path;
@@ -309,9 +309,13 @@ impl Guest {
 
 /// The next packets of a port.
 fn receive(port: &Port, count: usize) -> Vec<Mbuf> {
+    receive_on(port, 0, count)
+}
+
+fn receive_on(port: &Port, queue: u16, count: usize) -> Vec<Mbuf> {
     let mut batch: Batch = Batch::new();
     let mut packets = Vec::new();
-    let mut queue = port.rx(0).unwrap();
+    let mut queue = port.rx(queue).unwrap();
     let end = Instant::now() + Duration::from_secs(10);
     while packets.len() < count {
         assert!(Instant::now() < end, "{} of {count} came", packets.len());
@@ -323,6 +327,44 @@ fn receive(port: &Port, count: usize) -> Vec<Mbuf> {
 
 fn data(packet: &Mbuf) -> Vec<u8> {
     packet.segment_data().flatten().copied().collect()
+}
+
+#[test]
+fn a_worker_sends_on_its_own_queue_where_the_guest_uses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool("either", 8192);
+    let _complete = Complete::new(&pool);
+    let socket = folder.path().join("socket");
+    let port = eal().port(&format!("vhost:{}", socket.display()).parse().unwrap());
+    let port = port.pool(&pool).queues(2, 2).start().unwrap();
+    let ring = MbufRing::new(&port, 64).unwrap();
+    let mut first = Outlet::shared(port.tx(0).unwrap(), ring.clone());
+    let mut second = Outlet::either(port.tx(1).unwrap(), ring);
+    let spec = format!("virtio_user:{}", socket.display()).parse().unwrap();
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !done() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    for (queues, number) in [(1, 1), (2, 2), (1, 3)] {
+        assert!(!port.uses_tx(0) && !port.uses_tx(1), "nobody is there");
+        let card = eal().port(&spec).pool(&pool).queues(queues, queues).start().unwrap();
+        wait("the guest comes", &|| port.uses_tx(0) && port.uses_tx(1) == (queues == 2) && port.link().unwrap().up);
+        second.push(pool.alloc_from(&[number; 60]).unwrap());
+        second.flush();
+        let relayed = first.counters().relayed();
+        first.flush();
+        assert_eq!(first.counters().relayed() - relayed, u64::from(queues == 1));
+        let packets = receive_on(&card, queues - 1, 1);
+        assert_eq!(data(&packets[0]), [number; 60]);
+        drop((packets, card));
+        wait("the guest goes", &|| !port.link().unwrap().up);
+        wait("its queues go", &|| !port.uses_tx(0));
+    }
+    assert_eq!((first.counters().sent(), second.counters().sent()), (2, 3));
+    drop((first, second));
 }
 
 #[test]

@@ -58,6 +58,23 @@ enum Door {
     Queue(TxQueue, Option<MbufRing>),
     /// To the worker that owns the TX queue; whether its driver hands buffers over.
     Ring(MbufRing, bool),
+    /// A TX queue of one's own while the port's guest uses it, else to the worker that owns the first.
+    Either(TxQueue, MbufRing),
+}
+
+impl Door {
+    /// Sends packets that were made whole before if they have to be.
+    #[inline]
+    fn send_whole<M: Copy + Default>(&mut self, batch: &mut Batch<M>) -> usize {
+        match self {
+            Door::Queue(queue, _) => queue.send_whole(batch),
+            Door::Ring(ring, _) => ring.send(batch),
+            Door::Either(queue, ring) => match queue.port().uses_tx(queue.number()) {
+                true => queue.send_whole(batch),
+                false => ring.send(batch),
+            },
+        }
+    }
 }
 
 /// Collects packets for a port and sends them in bursts. What the port does not take at once waits,
@@ -111,6 +128,17 @@ impl Outlet {
         Self::with(Door::Ring(ring, port.info().passes_buffers), &port)
     }
 
+    /// To a TX queue of one's own while the port's guest uses it ([`Device::uses_tx`](crate::port::Device::uses_tx)),
+    /// else as [`Outlet::through`].
+    ///
+    /// # Panics
+    /// As [`Outlet::shared`], and when the driver hands buffers over.
+    pub fn either(queue: TxQueue, ring: MbufRing) -> Self {
+        let port = queue.port().clone();
+        assert!(ring.port().id() == port.id() && !port.info().passes_buffers, "port {} has no guest", port.spec());
+        Self::with(Door::Either(queue, ring), &port)
+    }
+
     fn with(door: Door, port: &Port) -> Self {
         let counters = OutletCounters {
             port: port.spec().to_string(),
@@ -143,7 +171,7 @@ impl Outlet {
     /// The port it leads to.
     pub fn port(&self) -> &Port {
         match &self.door {
-            Door::Queue(queue, _) => queue.port(),
+            Door::Queue(queue, _) | Door::Either(queue, _) => queue.port(),
             Door::Ring(ring, _) => ring.port(),
         }
     }
@@ -156,7 +184,7 @@ impl Outlet {
     /// Lets the port alone, so that it can be [restarted](Port::restart), or sends again. What comes
     /// meanwhile is as if the port were full. An outlet through a ring has nothing to let alone.
     pub fn rest(&mut self, on: bool) {
-        if let Door::Queue(queue, _) = &mut self.door {
+        if let Door::Queue(queue, _) | Door::Either(queue, _) = &mut self.door {
             queue.rest(on);
         }
     }
@@ -220,7 +248,7 @@ impl Outlet {
             // To make it whole, or to finish it, would change it under the others.
             _ if self.finishes && packet.is_unfinished() => packet.copy(),
             _ if self.whole_only && packet.segments() > 1 => packet.copy(),
-            Door::Queue(queue, _) => queue.own(packet),
+            Door::Queue(queue, _) | Door::Either(queue, _) => queue.own(packet),
             Door::Ring(_, true) => packet.copy(),
             Door::Ring(_, false) => Some(packet.into_owner()),
         };
@@ -237,6 +265,7 @@ impl Outlet {
             let sent = match &mut self.door {
                 Door::Queue(queue, _) => queue.send(batch),
                 Door::Ring(ring, _) => ring.send(batch),
+                Door::Either(..) => 0,
             };
             self.counters.sent.add(sent as u64);
         }
@@ -261,10 +290,7 @@ impl Outlet {
     }
 
     fn send_pending(&mut self) {
-        let sent = match &mut self.door {
-            Door::Queue(queue, _) => queue.send_whole(&mut self.pending),
-            Door::Ring(ring, _) => ring.send(&mut self.pending),
-        };
+        let sent = self.door.send_whole(&mut self.pending);
         self.counters.sent.add(sent as u64);
     }
 

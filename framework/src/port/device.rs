@@ -2,7 +2,7 @@
 
 use super::config::{self, PortConfig};
 use super::flow::Rules;
-use super::guest::GuestFeatures;
+use super::guest::Guest;
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
 use super::losses::{Losses, PacketSockets};
@@ -37,8 +37,8 @@ struct Inner {
     packet_sockets: PacketSockets,
     /// What the kernel had lost when the counters were last reset.
     forgiven: Mutex<Losses>,
-    /// Of a vhost device: what was agreed with its guest.
-    guest: GuestFeatures,
+    /// That of a vhost device.
+    guest: Guest,
     // Dropped after the device was closed, in this order.
     _rings: Option<Arc<Pair>>,
     _claim: Option<xdp::Claim>,
@@ -138,7 +138,7 @@ impl Device {
             rules: Mutex::default(),
             packet_sockets,
             forgiven: Mutex::default(),
-            guest: GuestFeatures::default(),
+            guest: Guest::default(),
             _rings: rings,
             _claim: claim,
             _eal: eal.clone(),
@@ -312,6 +312,13 @@ impl Device {
     /// Whether its guest takes TCP packets that were to be cut into segments as they are.
     pub fn takes_uncut(&self) -> bool {
         self.attached.guest.takes_uncut()
+    }
+
+    /// Whether packets that are sent on a TX queue go anywhere: a guest need not use every queue that its vhost port
+    /// has, and a guest that is not there uses none.
+    #[inline]
+    pub fn uses_tx(&self, queue: u16) -> bool {
+        self.spec().kind() != PortKind::Vhost || self.attached.guest.uses(queue)
     }
 
     /// Keeps a pool that a queue was given until the device is closed.

@@ -154,14 +154,18 @@ pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>
     let unfinished = config.links.iter().any(|link| link.offloads);
     let mut all: Vec<Vec<Outlet>> = (0..workers).map(|_| Vec::new()).collect();
     for port in ports {
-        // A guest need not use all queues that its card has, but it uses the first.
-        let queues = if port.spec().kind() == PortKind::Vhost { 1 } else { port.tx_queues() };
-        let owners = usize::from(queues).min(workers);
+        // A guest need not use all queues that its card has, but it uses the first: there all can meet.
+        let is_guest = port.spec().kind() == PortKind::Vhost;
+        let queues = usize::from(port.tx_queues()).min(workers);
+        let owners = if is_guest { 1 } else { queues };
         let mut rings = Vec::new();
         for (worker, outlets) in all.iter_mut().enumerate() {
             let outlet = if worker >= owners {
                 let ring: &MbufRing = &rings[worker % owners];
-                Outlet::through(ring.clone())
+                match worker < queues {
+                    true => Outlet::either(port.tx(worker as u16)?, ring.clone()),
+                    false => Outlet::through(ring.clone()),
+                }
             } else if owners == workers {
                 Outlet::new(port.tx(worker as u16)?)
             } else {
