@@ -3,7 +3,7 @@
 //! Bits are those on the wire: the frame with its FCS, and the 20 bytes of preamble and gap that it takes besides. So
 //! `--rate 5G` is the half of `--line 10G`, which carries 14,880,952 frames of 64 bytes a second.
 
-use crate::frame::size::{FCS, GAP};
+use crate::frame::size::GAP;
 use std::fmt;
 use std::str::FromStr;
 
@@ -205,11 +205,6 @@ impl fmt::Display for Scaled {
     }
 }
 
-/// Bits that a frame of this size, FCS included, takes on the wire.
-pub fn wire_bits_of_size(size: u16) -> u64 {
-    crate::frame::wire_bits(usize::from(size) - FCS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +214,7 @@ mod tests {
     fn ten_gigabit_line_rate_is_what_everybody_says() {
         assert_eq!(Line::TEN_GIGABIT.frames_per_second(64) as u64, 14_880_952);
         assert_eq!(Line::TEN_GIGABIT.frames_per_second(1518) as u64, 812_743);
-        let bits = wire_bits_of_size(64) as f64;
+        let bits = ((64 + GAP) * 8) as f64;
         let pace = Rate::Percent(100.0).pace(Some(Line::TEN_GIGABIT), bits).unwrap();
         assert_eq!(pace.frames_per_second(bits).unwrap() as u64, 14_880_952);
         let half = Rate::Percent(50.0).pace(Some(Line::TEN_GIGABIT), bits).unwrap();
@@ -248,7 +243,7 @@ mod tests {
         {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
-        let bits = wire_bits_of_size(64) as f64;
+        let bits = ((64 + GAP) * 8) as f64;
         let ten = Some(Line::TEN_GIGABIT);
         let error = Rate::Packets(15e6).pace(ten, bits).unwrap_err();
         assert_eq!(error, "15 Mpps is more than a line of 10 Gbit/s carries: 14880952 frames of 64 bytes a second");

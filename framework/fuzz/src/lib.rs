@@ -14,6 +14,9 @@ use iogate::packet::{
     NvmeTcp, Pause, Pfc, PseudoHeader, Stamp, Tcp, Udp, Vlan, Vxlan, aoe as ata, checksum as sums, fip as fips,
     iscsi as scsi, lldp as tlv, ndp as nd, roce as rdma, vlan as vlans,
 };
+use iogate_pktgen::frame::Prepared;
+use iogate_pktgen::replay::frames as captured;
+use iogate_pktgen::template::Template;
 
 /// Shows a value, which calls all of its accessors and runs through all of its iterators.
 fn show(value: &impl Debug) {
@@ -220,5 +223,26 @@ pub fn checksum(bytes: &[u8]) {
 pub fn mac(bytes: &[u8]) {
     if let Some(mac) = str::from_utf8(bytes).ok().and_then(|text| text.parse::<MacAddr>().ok()) {
         assert_eq!(mac.to_string().parse(), Ok(mac));
+    }
+}
+
+/// Templates of the packet generator, in TOML and on one line. The frames of those that are accepted are made.
+pub fn template(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    for template in [Template::parse(text, "fuzz"), Template::line(text, "64..80")].into_iter().flatten() {
+        let mut traffic = Prepared::new(&template).expect("what was read fits").worker(1, 3);
+        let mut frame = Vec::new();
+        for _ in 0..20 {
+            let chosen = traffic.choose();
+            frame.resize(chosen.len(), 0);
+            traffic.write(chosen, &mut frame, u64::MAX);
+        }
+    }
+}
+
+/// Capture files that the packet generator replays.
+pub fn replay(bytes: &[u8]) {
+    if let Ok(frames) = captured(bytes) {
+        assert!(frames.iter().all(|frame| (14..=9014).contains(&frame.len())));
     }
 }

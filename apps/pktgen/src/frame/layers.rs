@@ -1,6 +1,6 @@
 //! Layers of a frame: which headers, with which values, and whether they may stand in that order.
 
-use super::catalogue::{Behind, Field, FieldKind, HeaderKind};
+use super::catalogue::{Behind, Field, HeaderKind};
 use super::values::Values;
 
 /// A header of a frame with the fields that a template sets.
@@ -210,19 +210,5 @@ impl Place {
             }
         }
         word
-    }
-}
-
-/// Text that a template could have for a value of a field.
-pub fn shown(field: &Field, value: u128) -> String {
-    match field.kind {
-        FieldKind::Number => value.to_string(),
-        FieldKind::Mac => {
-            let bytes = value.to_be_bytes();
-            let octets: [u8; 6] = bytes[10..].try_into().expect("six bytes");
-            iogate::packet::MacAddr::new(octets).to_string()
-        }
-        FieldKind::Ipv4 => std::net::Ipv4Addr::from_bits(value as u32).to_string(),
-        FieldKind::Ipv6 => std::net::Ipv6Addr::from_bits(value).to_string(),
     }
 }

@@ -12,7 +12,7 @@ pub mod size;
 mod traffic;
 pub mod values;
 
-pub use layers::{Layer, MOST_LAYERS, check_order, shown};
+pub use layers::{Layer, MOST_LAYERS, check_order};
 pub use traffic::{Chosen, Prepared, Traffic, wire_bits};
 
 #[cfg(test)]
@@ -32,6 +32,16 @@ pub struct Stream {
     /// Whether frames end in a [`Stamp`](iogate::packet::Stamp), by which loss, order and latency are known. Nothing:
     /// when there is room for it in every size.
     pub stamp: Option<bool>,
+}
+
+impl Stream {
+    /// Memory that its frames take, one of each size.
+    fn image_bytes(&self) -> usize {
+        match &self.source {
+            Source::Layers { size, .. } => size.shares().iter().map(|(size, _)| usize::from(*size)).sum(),
+            Source::Frames(frames) => frames.iter().map(Vec::len).sum(),
+        }
+    }
 }
 
 /// What frames are made from.

@@ -24,8 +24,9 @@ pub struct Sizes(Vec<(u16, u32)>);
 
 /// As `imix`.
 const IMIX: [(u16, u32); 3] = [(64, 7), (594, 4), (1518, 1)];
-/// No share is larger.
+/// No share is larger, and there are no more sizes with shares: so that one round of them stays short.
 const MOST_SHARE: u32 = 1000;
+const MOST_SHARED: usize = 64;
 
 impl Sizes {
     /// Always the same size.
@@ -72,6 +73,12 @@ impl Sizes {
         }
         if let Some((size, share)) = sizes.iter().find(|(_, share)| !(1..=MOST_SHARE).contains(share)) {
             return Err(format!("{size}*{share}: a share is 1 to {MOST_SHARE}"));
+        }
+        if sizes.len() > MOST_SHARED && sizes.iter().any(|(_, share)| *share > 1) {
+            return Err(format!("{} sizes with shares are too many; use at most {MOST_SHARED}", sizes.len()));
+        }
+        if sizes.len() > usize::from(LARGEST) {
+            return Err(format!("{} sizes are too many; use at most {LARGEST}", sizes.len()));
         }
         Ok(Sizes(sizes))
     }
@@ -145,6 +152,8 @@ mod tests {
             ("64*0", "a share is 1"),
             ("64*1001", "a share is 1"),
             ("-64", "is no size"),
+            (&"64*2|".repeat(65), "is no size"),
+            (&vec!["64*2"; 65].join("|"), "65 sizes with shares are too many"),
         ] {
             let error = Sizes::parse(text).unwrap_err();
             assert!(error.contains(said), "{text}: {error}");

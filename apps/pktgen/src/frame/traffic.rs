@@ -56,6 +56,13 @@ impl Prepared {
     pub fn new(template: &crate::template::Template) -> Result<Self, String> {
         let ready = |stream: &Stream| plan(stream).map_err(|error| format!("stream {:?} {error}", stream.name));
         let streams = &template.streams;
+        let bytes: usize = streams.iter().map(Stream::image_bytes).sum();
+        if bytes > MOST_BYTES {
+            let (mebibytes, most) = (bytes >> 20, MOST_BYTES >> 20);
+            return Err(format!(
+                "the frames of all sizes take {mebibytes} MiB, and {most} are the most; use fewer sizes"
+            ));
+        }
         let shared = Shared {
             names: streams.iter().map(|stream| stream.name.clone()).collect(),
             plans: streams.iter().map(ready).collect::<Result<_, _>>()?,
@@ -126,6 +133,9 @@ impl Prepared {
         self.shared.plans.len() * usize::from(workers)
     }
 }
+
+/// Memory for frames that are built beforehand. A capture may be that large too.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Bits that a frame takes on the wire: its bytes without FCS, FCS, preamble and gap.
 pub const fn wire_bits(length: usize) -> u64 {

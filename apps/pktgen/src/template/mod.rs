@@ -31,6 +31,9 @@ mod line;
 pub(crate) mod problem;
 pub(crate) mod read;
 
+#[cfg(test)]
+mod tests;
+
 pub use problem::{Problem, Problems};
 
 use crate::frame::Stream;
@@ -51,7 +54,7 @@ pub struct Template {
 /// The seed unless a template has one.
 pub const DEFAULT_SEED: u64 = 1;
 /// A template has no more streams.
-pub const MOST_STREAMS: usize = 1024;
+pub const MOST_STREAMS: usize = 256;
 
 impl Template {
     /// One stream of frames on one line, of these sizes.
