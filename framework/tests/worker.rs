@@ -521,8 +521,9 @@ fn a_port_is_restarted_while_workers_have_its_queues_and_others_go_on() {
     let id = sick.id();
     pollers[0].call(move |poll| poll.rest(id, true)).unwrap().unwrap();
     ports[0].inject(&number(3));
-    for round in 0..3 {
-        sick.restart(Restart::Plain).unwrap();
+    // Its driver has no reset, so that the second is the same.
+    for (round, how) in (0..).zip([Restart::Plain, Restart::Reset, Restart::Plain]) {
+        sick.restart(how).unwrap();
         crosses(&mut ports, 2, 10 + round);
     }
     assert!(ports[1].received().is_empty(), "nobody polls it");

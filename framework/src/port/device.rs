@@ -50,6 +50,8 @@ struct Inner {
 struct Applied {
     config: Option<(PortConfig, u16)>,
     started: bool,
+    /// A restart has stopped it, and did not start it again.
+    halted: bool,
     /// Every pool that it was given: queues keep buffers until it is closed.
     pools: Vec<MbufPool>,
     /// The sockets of an AF_XDP device, which its driver does not close.
@@ -238,7 +240,9 @@ impl Device {
         self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
-        self.halt(tx_queues);
+        if !std::mem::take(&mut applied.halted) {
+            self.halt(tx_queues);
+        }
         applied.started = false;
     }
 
@@ -247,10 +251,17 @@ impl Device {
         self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
-        self.halt(tx_queues);
-        if how == Restart::Reset {
+        if !std::mem::replace(&mut applied.halted, true) {
+            self.halt(tx_queues);
+        }
+        let reset = match how {
             // SAFETY: the port is open and stopped.
-            self.check("cannot reset it", unsafe { dpdk_sys::rte_eth_dev_reset(self.id()) })?;
+            Restart::Reset => unsafe { dpdk_sys::rte_eth_dev_reset(self.id()) },
+            Restart::Plain => -libc::ENOTSUP,
+        };
+        // A driver that has no reset does all there is to do when it starts.
+        if reset != -libc::ENOTSUP {
+            self.check("cannot reset it", reset)?;
             let config = applied.config.take();
             if let (Some((config, _)), Some(pool)) = (&config, applied.pools.last()) {
                 config::apply(self, config, pool)?;
@@ -258,13 +269,15 @@ impl Device {
             applied.config = config;
         }
         // SAFETY: configured, and stopped.
-        match unsafe { dpdk_sys::rte_eth_dev_start(self.id()) } {
-            0 => Ok(()),
-            code => Err(Error::port(self.spec(), "cannot start it again", code, attach_hint(self.spec()))),
+        let result = unsafe { dpdk_sys::rte_eth_dev_start(self.id()) };
+        if result != 0 {
+            return Err(Error::port(self.spec(), "cannot start it again", result, attach_hint(self.spec())));
         }
+        applied.halted = false;
+        Ok(())
     }
 
-    /// Stops the device, under [`control`], when no queue is polled. One that is stopped stays so.
+    /// Stops the device, under [`control`], when no queue is polled.
     fn halt(&self, tx_queues: u16) {
         for queue in 0..tx_queues {
             // Some drivers free what was sent only when the next packets are.

@@ -93,8 +93,8 @@ struct Inner {
 pub enum Restart {
     /// Stops and starts the device.
     Plain,
-    /// Also takes it back to how it came and configures it, as drivers of virtual functions want it when
-    /// they have seen a reset of the physical one.
+    /// Also takes it back to how it came and configures it, as some drivers of virtual functions want it when
+    /// they have seen a reset of the physical one; the same as `Plain` for a driver that has no reset.
     Reset,
 }
 
