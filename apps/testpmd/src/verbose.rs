@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 /// Bursts whose text is kept until it can be shown.
 const KEPT: usize = 4096;
+
 /// What workers have to say. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Verbose {

@@ -2,7 +2,8 @@
 
 use crate::session::Session;
 use iogate::packet::{IpProtocol, MacAddr};
-use iogate::testkit::{Frame, mac, read_pcap, write_pcap};
+use iogate::testkit::{Frame, in_namespace, mac, read_pcap, sh, write_pcap};
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -371,6 +372,50 @@ fn a_queue_may_wait_for_its_own_start() {
     let run = rig.forward();
     assert_eq!(run.sent.len(), 0);
     run.counted("RX-missed: 8 ");
+}
+
+/// Runs commands until a counter is as wanted.
+fn wait_for(session: &mut Session, counter: &str, wanted: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let expected = format!("\n{counter}: {wanted}\n");
+    loop {
+        let xstats = session.run("show port xstats 0");
+        if xstats.contains(&expected) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{expected} {xstats}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_change_takes_effect_while_it_forwards() {
+    in_namespace("soft::a_change_takes_effect_while_it_forwards", || {
+        sh("ip link add sut0 type veth peer name tg0; ip link set sut0 up; ip link set tg0 up
+            ip address add 10.1.0.1/24 dev tg0; ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:07 dev tg0");
+        let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
+        let send = || (0..5).for_each(|_| assert_eq!(socket.send_to(b"hello", "10.1.0.2:9").unwrap(), 5));
+        let mut session = Session::ready(&["net_af_packet0,iface=sut0"], &["--forward-mode=rxonly"]);
+        session.run("start");
+        send();
+        wait_for(&mut session, "rx_good_packets", 5);
+        assert_eq!(session.run("set promisc 0 off"), "");
+        send();
+        wait_for(&mut session, "rx_soft_mac_filtered_packets", 5);
+        assert_eq!(session.run("mac_addr add 0 02:00:00:00:00:07"), "");
+        send();
+        wait_for(&mut session, "rx_good_packets", 10);
+        let rule = "flow create 0 ingress pattern eth / ipv4 / udp dst is 9 / end actions drop / end";
+        assert_eq!(session.run(rule), "Flow rule #0 created\n");
+        send();
+        wait_for(&mut session, "rx_soft_rule_dropped_packets", 5);
+        assert_eq!(session.run("flow flush 0"), "");
+        send();
+        wait_for(&mut session, "rx_good_packets", 15);
+        let stopped = session.run("stop");
+        assert!(stopped.contains("RX-packets: 15             RX-dropped: 0             RX-total: 15\n"), "{stopped}");
+        session.quit();
+    });
 }
 
 #[test]
