@@ -128,7 +128,9 @@ impl Port {
     pub fn sends_chains(&self) -> bool {
         // SAFETY: a constant of the shim.
         let multi = unsafe { dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS };
-        self.info().multi_segment_tx && (self.spec().is_software() || self.tx_offloads() & multi != 0)
+        let can = self.info().multi_segment_tx && (self.spec().is_software() || self.tx_offloads() & multi != 0);
+        // These follow every chain and do not say so.
+        can || matches!(self.info().driver.as_str(), "net_null" | "net_pcap")
     }
 
     /// Takes RX queue `queue`. Dropping it makes it available again.

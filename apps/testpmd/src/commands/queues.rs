@@ -218,7 +218,7 @@ fn setup(app: &mut App, values: &Values) {
         let Some(running) = &port.port else {
             // The start of the port sets it up.
             port.changed = true;
-            return;
+            return port.device.note_queue(rx, queue, &port.config);
         };
         if port.device.setup_queue(running, rx, queue, &port.config, &pool).is_err() {
             complain!("Failed to setup {} queue", if rx { "RX" } else { "TX" });

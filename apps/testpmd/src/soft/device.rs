@@ -550,6 +550,16 @@ impl Device {
         Ok(())
     }
 
+    /// Notes how a queue of a port that is stopped is to be from its next start on.
+    pub(crate) fn note_queue(&self, rx: bool, queue: u16, config: &PortConfig) {
+        let Some(soft) = &self.soft else { return };
+        let mut state = soft.change();
+        match rx {
+            true => *state.config.rx_queue_mut(queue) = config.rx_queue(queue).clone(),
+            false => *state.config.tx_queue_mut(queue) = config.tx_queue(queue).clone(),
+        }
+    }
+
     /// An RX queue as it was set up.
     pub(crate) fn rx_queue_info(&self, queue: u16) -> Result<QueueInfo> {
         self.queue_info(true, queue, || self.device.rx_queue_info(queue))
