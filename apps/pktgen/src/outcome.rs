@@ -18,7 +18,8 @@ pub struct Outcome {
     pub received_wire_bits: u64,
     /// How late bursts were sent, nanoseconds.
     pub lateness: Histogram<u64>,
-    /// Frames, or bits where the rate counts bits, that were due and given up because they were too late.
+    /// Frames that were due and given up because they were too late; where the rate counts bits, as many as these make on
+    /// average.
     pub given_up: u64,
     /// Rounds in which the port did not take frames at once.
     pub port_full: u64,

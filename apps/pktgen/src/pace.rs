@@ -80,8 +80,8 @@ impl Pacer {
             *left -= earned;
         }
         self.credit += earned;
-        // Credit for one frame is kept whatever the limit: the first of a slow pace takes longer.
-        let most = self.most_credit.max(self.cost(DEAREST));
+        // What is late is what there is beyond the price of a frame.
+        let most = self.most_credit + self.cost(DEAREST);
         if self.credit > most {
             self.forgiven += self.credit - most;
             self.credit = most;
@@ -141,11 +141,6 @@ impl Pacer {
     /// Units, frames or bits, that were due and never sent, because they were too late.
     pub fn forgiven(&self) -> u64 {
         u64::try_from(self.forgiven / u128::from(self.price)).unwrap_or(u64::MAX)
-    }
-
-    /// What is counted.
-    pub fn unit(&self) -> Unit {
-        self.unit
     }
 
     #[inline]
@@ -217,7 +212,21 @@ mod tests {
         while pacer.spend(672) {
             sent += 1;
         }
-        assert_eq!((sent, pacer.forgiven()), (1_000_000, 999_000_000));
+        assert_eq!((sent, pacer.forgiven()), (1_000_001, 998_999_999));
+    }
+
+    #[test]
+    fn being_a_little_late_costs_no_frame() {
+        let (late, second) = (HZ / 100 - 1, Some(SECOND));
+        let mut pacer = pacer(Rate::Packets(10.0), Duration::from_millis(10), second);
+        let mut sent = 0;
+        for due in 0..20 {
+            pacer.advance(1000 + due * HZ / 10 + late);
+            while pacer.spend(672) {
+                sent += 1;
+            }
+        }
+        assert_eq!((sent, pacer.forgiven()), (10, 0));
     }
 
     #[test]

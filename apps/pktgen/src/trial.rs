@@ -39,7 +39,7 @@ use crate::capture::Tap;
 use crate::frame::Prepared;
 use crate::outcome::{Ended, Outcome, StreamOutcome, merged};
 use crate::pace::Pacer;
-use crate::rate::Pace;
+use crate::rate::{Pace, Unit};
 use crate::receive::{Expected, ReceiveCounters, Receiver, Watch};
 use crate::send::{Load, Order, SendCounters, Sender};
 use hdrhistogram::Histogram;
@@ -303,6 +303,7 @@ impl<'a> Running<'a> {
         };
         let streams = frames.names().iter().enumerate().map(stream).collect();
         let last = sent.iter().map(|sender| sender.last()).max().unwrap_or(0);
+        let given_up: u64 = sent.iter().map(|sender| sender.forgiven()).sum();
         let lateness: Vec<_> = sent.iter().map(|sender| sender.lateness().snapshot()).collect();
         let until = if self.is_sent() { last } else { cycles() };
         let ticks = until.saturating_sub(self.started) as f64;
@@ -316,7 +317,10 @@ impl<'a> Running<'a> {
             sent_wire_bits: sent.iter().map(|sender| sender.wire_bits()).sum(),
             received_wire_bits: received.iter().map(|receiver| receiver.wire_bits()).sum(),
             lateness: merged(lateness.iter()),
-            given_up: sent.iter().map(|sender| sender.forgiven()).sum(),
+            given_up: match self.trial.pace.unit {
+                Unit::Packets => given_up,
+                Unit::Bits => (given_up as f64 / frames.mean_wire_bits()) as u64,
+            },
             port_full: sent.iter().map(|sender| sender.held()).sum(),
             no_buffer: sent.iter().map(|sender| sender.dry()).sum(),
             other: received.iter().map(|receiver| receiver.other().packets()).sum(),
