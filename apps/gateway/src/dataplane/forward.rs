@@ -32,6 +32,9 @@ impl Path {
             let way = self.way_of(meta, meta.attachment != NO_ATTACHMENT);
             prefetch(&self.ways[way as usize]);
             self.counters.prefetch(way, meta.class);
+            if meta.attachment != NO_ATTACHMENT {
+                self.counters.prefetch(meta.attachment, meta.class);
+            }
         }
     }
 
