@@ -208,7 +208,11 @@ const RING: [&str; 9] = ["run", "--tx", "ring", "--rx", "ring", "--memory", "128
 #[test]
 fn a_ring_loses_nothing() {
     let report = json(
-        &[&RING[..], &["--count", "3000", "--size", "imix", "--max-loss", "0", "--max-reordered", "0"]].concat(),
+        &[
+            &RING[..],
+            &["--count", "3000", "--size", "imix", "--max-loss", "0", "--max-reordered", "0", "--drain", "10s"],
+        ]
+        .concat(),
         0,
     );
     let step = &report["steps"][0];
@@ -278,7 +282,10 @@ fn a_scenario_runs_its_steps() {
                 [[step]]\nname = \"second\"\nframe = \"ethernet/ipv4/udp\"\nrate = \"10kpps\"\nduration = \"50ms\"\nmax_latency = \"p50=1ns\"\n\
                 [[step]]\nname = \"third\"\nframe = \"ethernet/ipv6/udp\"\nsize = \"90\"\nrate = \"10kpps\"\ncount = 1\n";
     std::fs::write(&file, text).unwrap();
-    let report = json(&["scenario", &file.display().to_string(), "--tx", "ring", "--rx", "ring", "--memory", "128"], 3);
+    let report = json(
+        &["scenario", &file.display().to_string(), "--tx", "ring", "--rx", "ring", "--memory", "128", "--drain", "10s"],
+        3,
+    );
     let steps = report["steps"].as_array().unwrap();
     let names: Vec<_> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["first", "second", "third"], "it goes on after a broken limit");
@@ -298,7 +305,8 @@ fn senders_share_the_work() {
 
 #[test]
 fn jumbo_frames_cross_a_ring() {
-    let report = json(&[&RING[..], &["--count", "200", "--size", "64|9018", "--max-loss", "0"]].concat(), 0);
+    let report =
+        json(&[&RING[..], &["--count", "200", "--size", "64|9018", "--max-loss", "0", "--drain", "10s"]].concat(), 0);
     assert_eq!(report["steps"][0]["streams"][0]["received_bytes"], 100 * (64 + 9018));
 }
 

@@ -21,8 +21,11 @@ fn slowly() -> Pace {
     Rate::Packets(20_000.0).pace(None, 672.0).expect("a possible rate")
 }
 
-/// Runs a trial with `device` in the middle: it is given what was sent, and returns what comes back.
-fn through(trial: Trial, mut device: impl FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>> + Send + 'static) -> Outcome {
+/// Runs a trial with `device` in the middle: it is given what was sent, and returns what comes back, less than a
+/// thousand frames in all: so many wait in the port, however long its worker is kept from its core.
+fn through(mut trial: Trial, mut device: impl FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>> + Send + 'static) -> Outcome {
+    // It ends when everything is back; only what is lost is waited for that long.
+    trial.drain = Duration::from_secs(2);
     let pool = pool("measure", 8192);
     let _complete = Complete::new(&pool);
     let mut fake = FakePort::with_pool("measure", &pool);
@@ -57,10 +60,10 @@ fn number(frame: &[u8]) -> u32 {
 
 #[test]
 fn nothing_is_lost_by_a_wire() {
-    let outcome = through(Trial { count: Some(5000), ..Trial::new(frames("imix"), slowly()) }, |frames| frames);
-    assert_eq!((outcome.sent(), outcome.received(), outcome.lost()), (5000, 5000, 0));
+    let outcome = through(Trial { count: Some(960), ..Trial::new(frames("imix"), slowly()) }, |frames| frames);
+    assert_eq!((outcome.sent(), outcome.received(), outcome.lost()), (960, 960, 0));
     assert_eq!((outcome.other, outcome.sum(|s| s.duplicates), outcome.sum(|s| s.reordered)), (0, 0, 0));
-    assert_eq!((outcome.ended.clone(), outcome.latency().len()), (Ended::Complete, 5000));
+    assert_eq!((outcome.ended.clone(), outcome.latency().len()), (Ended::Complete, 960));
     assert!(outcome.latency().min() > 0 && !outcome.lateness.is_empty());
     let mean = |bytes: u64, frames: u64| bytes as f64 / frames as f64;
     let stream = &outcome.streams[0];
@@ -71,33 +74,30 @@ fn nothing_is_lost_by_a_wire() {
 #[test]
 fn what_a_device_does_to_frames_is_found_out() {
     let mut kept = Vec::new();
-    let outcome = through(
-        Trial { count: Some(2000), drain: Duration::from_millis(300), ..Trial::new(frames("64"), slowly()) },
-        move |frames| {
-            let mut back = Vec::new();
-            for frame in frames {
-                match number(&frame) {
-                    // Lost, doubled, held back behind the next three.
-                    10..20 => {}
-                    100..105 => back.extend([frame.clone(), frame]),
-                    500 => kept.push(frame),
-                    503 => back.extend([frame, kept.remove(0)]),
-                    _ => back.push(frame),
-                }
+    let outcome = through(Trial { count: Some(900), ..Trial::new(frames("64"), slowly()) }, move |frames| {
+        let mut back = Vec::new();
+        for frame in frames {
+            match number(&frame) {
+                // Lost, doubled, held back behind the next three.
+                10..20 => {}
+                100..105 => back.extend([frame.clone(), frame]),
+                500 => kept.push(frame),
+                503 => back.extend([frame, kept.remove(0)]),
+                _ => back.push(frame),
             }
-            back
-        },
-    );
+        }
+        back
+    });
     let stream = &outcome.streams[0];
-    assert_eq!((stream.sent, stream.received, stream.lost()), (2000, 1990, 10));
+    assert_eq!((stream.sent, stream.received, stream.lost()), (900, 890, 10));
     assert_eq!((stream.duplicates, stream.reordered, stream.furthest), (5, 1, 3));
-    assert_eq!(outcome.loss(), Some(10.0 / 2000.0));
+    assert_eq!(outcome.loss(), Some(10.0 / 900.0));
 }
 
 #[test]
 fn forged_frames_change_nothing() {
     let mut garbage = 0;
-    let outcome = through(Trial { count: Some(1000), ..Trial::new(frames("64"), slowly()) }, move |frames| {
+    let outcome = through(Trial { count: Some(400), ..Trial::new(frames("64"), slowly()) }, move |frames| {
         let mut back = Vec::new();
         for frame in frames {
             garbage += 1;
@@ -116,33 +116,30 @@ fn forged_frames_change_nothing() {
         }
         back
     });
-    assert_eq!((outcome.sent(), outcome.received(), outcome.lost()), (1000, 1000, 0));
-    assert_eq!((outcome.other, outcome.sum(|s| s.duplicates), outcome.sum(|s| s.reordered)), (1000, 0, 0));
-    assert!((857..=858).contains(&outcome.implausible), "{}", outcome.implausible);
+    assert_eq!((outcome.sent(), outcome.received(), outcome.lost()), (400, 400, 0));
+    assert_eq!((outcome.other, outcome.sum(|s| s.duplicates), outcome.sum(|s| s.reordered)), (400, 0, 0));
+    // All but every seventh, which had no stamp.
+    assert_eq!(outcome.implausible, 343);
 }
 
 #[test]
 fn a_duration_gives_the_exact_number_of_frames() {
     let trial = Trial {
-        duration: Some(Duration::from_millis(200)),
+        duration: Some(Duration::from_millis(40)),
         // Whatever else the machine does.
         catch_up: Duration::from_secs(60),
         ..Trial::new(frames("64"), slowly())
     };
     let outcome = through(trial, |frames| frames);
     // Less only when even the time to catch up was too short, which is counted.
-    assert_eq!(outcome.sent() + outcome.given_up, 4000);
+    assert_eq!(outcome.sent() + outcome.given_up, 800);
     assert_eq!(outcome.lost(), 0);
 }
 
 #[test]
 fn a_port_that_takes_nothing_is_given_up() {
     let outcome = through(
-        Trial {
-            duration: Some(Duration::from_millis(100)),
-            drain: Duration::ZERO,
-            ..Trial::new(frames("64"), Pace::MAX)
-        },
+        Trial { duration: Some(Duration::from_secs(1)), drain: Duration::ZERO, ..Trial::new(frames("64"), Pace::MAX) },
         {
             // Takes the first ring's worth, and then no more.
             let mut taken = false;
@@ -167,13 +164,12 @@ fn streams_are_told_apart() {
                 [[stream]]\nname = \"c\"\nstamp = false\nframe = \"ethernet/arp\"";
     let template = Template::parse(text, "test").unwrap();
     let prepared = Prepared::new(&template).unwrap();
-    let mut trial = Trial { count: Some(1000), ..Trial::new(prepared, slowly()) };
-    trial.drain = Duration::from_millis(300);
+    let trial = Trial { count: Some(500), ..Trial::new(prepared, slowly()) };
     let lose_b = |frames: Vec<Vec<u8>>| frames.into_iter().filter(|frame| frame[12..14] != [0x86, 0xdd]).collect();
     let outcome = through(trial, lose_b);
     let [a, b, c] = &outcome.streams[..] else { panic!("three streams") };
-    assert_eq!([a.sent, b.sent, c.sent], [600, 200, 200]);
-    assert_eq!([a.lost(), b.lost(), c.lost()], [0, 200, 0]);
+    assert_eq!([a.sent, b.sent, c.sent], [300, 100, 100]);
+    assert_eq!([a.lost(), b.lost(), c.lost()], [0, 100, 0]);
     // Without a stamp they are somebody's.
-    assert_eq!(outcome.other, 200);
+    assert_eq!(outcome.other, 100);
 }
