@@ -1,22 +1,18 @@
 //! A device with what software adds to it.
 
-use super::checksum::Checks;
 use super::counters::{Losses, QueueCounters};
 use super::features::{self, rx};
-use super::filter::Addresses;
-use super::rings::Rings;
-use super::rules::{Rules, Table};
-use super::rx::{Program, Rx};
-use super::spread::{self, Spread};
-use super::vlan::{Strip, Vlans};
+use super::rules::Table;
+use super::rx::Rx;
+use super::spread;
+use super::state::{OVERHEAD, Soft};
 use iogate::packet::MacAddr;
 use iogate::port::{
-    FlowControl, FlowCount, FlowError, FlowHash, FlowRule, MAX_QUEUES, Port, PortConfig, PortInfo, PortStats,
-    QueueInfo, QueueState, Thresholds, Tunnel, VlanOffloads, interface_mtu, set_interface_mtu,
+    FlowControl, FlowCount, FlowError, FlowHash, FlowRule, Port, PortConfig, PortInfo, PortStats, QueueInfo,
+    QueueState, Thresholds, Tunnel, VlanOffloads, interface_mtu, set_interface_mtu,
 };
 use iogate::prelude::MbufPool;
 use iogate::{Errno, Error, Result};
-use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -27,9 +23,6 @@ const ENOSPC: i32 = 28;
 const ENOSYS: i32 = 38;
 const ENOTSUP: i32 = 95;
 const EADDRINUSE: i32 = 98;
-
-/// Header and check sequence around a frame's payload, and two tags, of which the MTU says nothing.
-const OVERHEAD: usize = 14 + 8;
 
 /// A device. What is asked of it is answered by the framework's device, or by what stands here in its place.
 pub(crate) struct Device {
@@ -45,61 +38,10 @@ impl Deref for Device {
     }
 }
 
-/// What software adds.
-struct Soft {
-    info: PortInfo,
-    /// Whether packets are spread over queues here.
-    spreads: bool,
-    counters: Vec<Arc<QueueCounters>>,
-    state: RefCell<State>,
-}
-
-/// What it was told.
-#[derive(Default)]
-struct State {
-    /// Its own address, where the device does not take another one.
-    mac: Option<MacAddr>,
-    macs: Vec<MacAddr>,
-    groups: Vec<MacAddr>,
-    promiscuous: bool,
-    all_groups: bool,
-    /// RX offloads of VLANs.
-    vlan: u64,
-    vlans: Vlans,
-    mtu: Option<u16>,
-    flow_control: Option<FlowControl>,
-    key: Vec<u8>,
-    fields: u64,
-    function: FlowHash,
-    reta: Vec<u16>,
-    table: Table,
-    tunnels: Vec<u16>,
-    /// How it was started last, and with what room in a buffer.
-    config: PortConfig,
-    room: usize,
-    /// RX queues of the device.
-    polled: u16,
-    /// RX and TX queues that do not run, a bit each.
-    stopped: (u64, u64),
-    rings: Option<Arc<Rings>>,
-    /// What had been lost when counters were set to 0.
-    forgiven: Losses,
-    /// Whether workers have yet to be told.
-    changed: bool,
-}
-
 impl Device {
     /// With software's help when that is wanted; unless somebody says, for devices that are no hardware.
     pub(crate) fn new(device: iogate::port::Device, wanted: Option<bool>) -> Self {
-        let soft = wanted.unwrap_or(device.spec().is_software()).then(|| {
-            let state = State { key: spread::KEY.to_vec(), ..State::default() };
-            Box::new(Soft {
-                info: features::added(device.info()),
-                spreads: !features::spreads(device.info()),
-                counters: (0..MAX_QUEUES).map(|_| Arc::default()).collect(),
-                state: RefCell::new(state),
-            })
-        });
+        let soft = wanted.unwrap_or(device.spec().is_software()).then(|| Box::new(Soft::new(device.info())));
         Device { device, soft }
     }
 
@@ -170,7 +112,7 @@ impl Device {
     /// A stream is `halted` when its packets could not leave: then nobody receives them either.
     pub(crate) fn rx(&self, queue: u16, halted: bool) -> Option<Box<Rx>> {
         let soft = self.soft.as_ref()?;
-        let mut program = soft.program(self);
+        let mut program = soft.program(self, self.device.info());
         program.stopped |= u64::from(halted) << queue;
         let state = soft.state.borrow();
         // A queue may still hold what an earlier program put there.
@@ -677,106 +619,4 @@ const USUAL_DESCRIPTORS: u16 = 512;
 /// What a device need not be able to do.
 fn allowed(result: Result<()>) -> Result<()> {
     result.or_else(|error| if error.errno() == Some(Errno(ENOTSUP)) { Ok(()) } else { Err(error) })
-}
-
-impl Soft {
-    /// The state, to be changed: workers will be told.
-    fn change(&self) -> std::cell::RefMut<'_, State> {
-        let mut state = self.state.borrow_mut();
-        state.changed = true;
-        state
-    }
-
-    /// Whether packets may be longer than a buffer, and come in several then.
-    fn scatters(&self, state: &State) -> bool {
-        let longer = state.mtu.is_some_and(|mtu| usize::from(mtu) + OVERHEAD > state.room);
-        self.info.rx_offloads & rx::SCATTER != 0 && longer
-    }
-
-    fn losses(&self) -> Losses {
-        Losses::of(&self.counters).since(self.state.borrow().forgiven)
-    }
-
-    /// What the device itself is told of a configuration.
-    fn native(&self, info: &PortInfo, config: &PortConfig) -> PortConfig {
-        let mut native = PortConfig { mtu: None, ..config.clone() };
-        native.rx_queues = config.rx_queues.min(info.max_rx_queues);
-        native.tx_queues = config.tx_queues.min(info.max_tx_queues);
-        if self.spreads && config.rss_fields != 0 {
-            native.rss_fields = 0;
-            native.rx_queues = features::pairs(info, native.rx_queues);
-            native.tx_queues = features::pairs(info, native.tx_queues);
-        }
-        native.rx_offloads &= features::native_rx(info);
-        native.tx_offloads &= info.tx_offloads;
-        for (_, own) in &mut native.rx_own {
-            (own.offloads, own.deferred_start) =
-                (own.offloads & info.rx_queue_offloads & features::native_rx(info), false);
-        }
-        for (_, own) in &mut native.tx_own {
-            (own.offloads, own.deferred_start) = (own.offloads & info.tx_queue_offloads, false);
-        }
-        native.rx_own.retain(|(queue, _)| *queue < native.rx_queues);
-        native.tx_own.retain(|(queue, _)| *queue < native.tx_queues);
-        native
-    }
-
-    /// It was started with a configuration.
-    fn started(&self, config: &PortConfig) {
-        let mut state = self.change();
-        let queues = config.rx_queues;
-        if state.reta.is_empty() || state.config.rx_queues != queues {
-            state.reta = (0..spread::TABLE_SIZE).map(|entry| entry % queues).collect();
-        }
-        state.fields = if queues > 1 { config.rss_fields & spread::FIELDS } else { 0 };
-        state.vlan = config.rx_offloads & features::vlan_bits(features::vlan_of(u64::MAX));
-        state.mtu = config.mtu.or(state.mtu);
-        let deferred = |own: &[(u16, iogate::port::QueueConfig)]| {
-            own.iter().filter(|(_, own)| own.deferred_start).fold(0, |bits, (queue, _)| bits | 1 << queue)
-        };
-        state.stopped = (deferred(&config.rx_own), deferred(&config.tx_own));
-        state.config = config.clone();
-        state.rings = self.rings(config);
-    }
-
-    /// Queues of software's own, where packets may have to go to another queue than they came by.
-    fn rings(&self, config: &PortConfig) -> Option<Arc<Rings>> {
-        let places = (0..config.rx_queues).map(|queue| config.rx_queue(queue).descriptors);
-        (config.rx_queues > 1).then(|| Arc::new(Rings::new(places)))
-    }
-
-    fn program(&self, device: &Device) -> Program {
-        let (native, state) = (device.device.info(), self.state.borrow());
-        let own = !features::native_rx(native);
-        let on = |bit: u64| own & state.config.rx_offloads & bit != 0;
-        let vlan = |bit: u64| own & state.vlan & bit != 0;
-        let addresses = || Addresses {
-            own: device.macs().unwrap_or_default(),
-            groups: state.groups.clone(),
-            all_groups: state.all_groups,
-        };
-        let spread = || Spread {
-            key: state.key.clone(),
-            fields: state.fields,
-            function: state.function,
-            table: state.reta.clone(),
-        };
-        Program {
-            forget: native.passes_buffers,
-            longest: state.mtu.map(|mtu| usize::from(mtu) + OVERHEAD),
-            addresses: (!state.promiscuous).then(addresses),
-            // As cards do: who wants to see everything sees every VLAN.
-            vlans: (vlan(rx::VLAN_FILTER) && !state.promiscuous).then(|| state.vlans.extended(vlan(rx::VLAN_EXTEND))),
-            checks: Checks {
-                ip: on(rx::IPV4_CKSUM),
-                udp: on(rx::UDP_CKSUM),
-                tcp: on(rx::TCP_CKSUM),
-                sctp: on(rx::SCTP_CKSUM),
-            },
-            rules: Rules::new(&state.table, &state.tunnels, spread()),
-            spread: (self.spreads && state.fields != 0).then(spread),
-            strip: Strip { one: vlan(rx::VLAN_STRIP), both: vlan(rx::QINQ_STRIP) },
-            stopped: state.stopped.0,
-        }
-    }
 }

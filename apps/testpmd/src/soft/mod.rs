@@ -25,6 +25,7 @@ mod rings;
 mod rules;
 mod rx;
 mod spread;
+mod state;
 mod vlan;
 
 pub(crate) use counters::{Moved, QueueCounters};
