@@ -3,7 +3,7 @@
 use crate::clock::cpu_time;
 use crate::instructions::What;
 use crate::testpmd::{MEMORY_MB, WARM_UP};
-use crate::{Pages, Plan, gateway, instructions, io, lookup, wire};
+use crate::{Pages, Plan, gateway, instructions, io, lookup, rfc2544, wire};
 use anyhow::{Context as _, Result, bail, ensure};
 use iogate::eal::{Eal, HugePages};
 use iogate::pipeline::Totals;
@@ -41,6 +41,11 @@ pub(crate) enum Job {
         /// Part of the line's rate.
         rate: f64,
     },
+    /// One size of RFC 2544.
+    Rfc2544 {
+        #[command(flatten)]
+        options: rfc2544::Options,
+    },
     /// A pipeline under callgrind.
     Path {
         /// Which.
@@ -63,6 +68,7 @@ impl Job {
             }
             Job::Lookup => vec!["lookup".to_owned()],
             Job::Wire { rate } => vec!["wire".to_owned(), rate.to_string()],
+            Job::Rfc2544 { options } => ["rfc2544".to_owned()].into_iter().chain(options.arguments()).collect(),
             Job::Path { what } => vec!["path".to_owned(), what.name().to_owned()],
         }
     }
@@ -110,7 +116,11 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
         }
         _ => MEMORY_MB,
     };
-    let eal = Eal::builder().memory_mb(memory).huge_pages(policy).start()?;
+    let ports = match &job {
+        Job::Rfc2544 { options } => [&options.tx, &options.rx].into_iter().flatten().collect(),
+        _ => Vec::new(),
+    };
+    let eal = Eal::builder().memory_mb(memory).huge_pages(policy).ports(ports).start()?;
     ensure!(
         eal.huge_pages() == (plan.pages == Pages::Huge),
         "{MEMORY_MB} MiB of huge pages are not free: echo {} > /proc/sys/vm/nr_hugepages",
@@ -123,6 +133,7 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
         }
         Job::Lookup => serde_json::to_string(&lookup::measure(&eal, plan)?)?,
         Job::Wire { rate } => serde_json::to_string(&wire::measure(&eal, plan, rate)?)?,
+        Job::Rfc2544 { options } => serde_json::to_string(&rfc2544::measure(&eal, plan, &options)?)?,
         Job::Path { what } => serde_json::to_string(&instructions::measure(&eal, what)?)?,
     };
     println!("{result}");

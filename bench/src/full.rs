@@ -3,7 +3,7 @@
 use crate::report::compare::read;
 use crate::report::{main_figure, page};
 use crate::series::Report;
-use crate::{Pages, Plan, gateway, instructions, io, iperf, lookup, modes, say, scale, wire};
+use crate::{Pages, Plan, gateway, instructions, io, iperf, lookup, modes, rfc2544, say, scale, wire};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,8 +12,9 @@ use std::time::Instant;
 type Part = fn(Plan, &mut Report) -> Result<()>;
 
 /// The parts, and for how long each measurement of them is, seconds.
-const PARTS: [(&str, f64, Part); 9] = [
+const PARTS: [(&str, f64, Part); 10] = [
     ("wire", 60.0, wire::compare),
+    ("rfc2544", 0.2, rfc2544::in_short),
     ("io", 0.5, io::compare),
     ("gateway", 0.5, gateway::compare),
     ("gateway on huge pages", 0.5, on_huge_pages),

@@ -113,14 +113,35 @@ fn compare_rows(plan: Plan, rows: &[Row], suffix: &str, report: &mut Report) -> 
         }
         let names: Vec<&str> = peers.iter().map(|(peer, _)| *peer).collect();
         say(format_args!("{name}: ours, then {}, cycles per packet", names.join(", ")));
+        let failures: Vec<RefCell<Option<String>>> = peers.iter().map(|_| RefCell::default()).collect();
+        let ours = sides.remove(0);
+        let theirs = sides.into_iter().zip(&failures).map(|(measure, failure)| tolerant(measure, failure));
+        let mut sides: Vec<Measure<'_>> = [ours].into_iter().chain(theirs).collect();
         let runs = in_turns(plan.runs, name, &mut sides)?;
         drop(sides);
-        for ((peer, target), theirs) in peers.into_iter().zip(&runs[1..]) {
+        for (number, ((peer, target), theirs)) in peers.into_iter().zip(&runs[1..]).enumerate() {
+            if let Some(why) = &*failures[number].borrow() {
+                report.notes.push(format!("{name} beside {peer}: not measured: {why}"));
+                continue;
+            }
             report.comparisons.push(Comparison::new(name.as_str(), "cycles/packet", peer, [&runs[0], theirs], target));
         }
         stages(name, &samples.into_inner(), report);
     }
     Ok(())
+}
+
+/// A peer that fails takes nobody else's figures with it: it is asked no more, and why is kept.
+fn tolerant<'a>(mut measure: Measure<'a>, failure: &'a RefCell<Option<String>>) -> Measure<'a> {
+    Box::new(move || {
+        if failure.borrow().is_some() {
+            return Ok(f64::NAN);
+        }
+        measure().or_else(|error| {
+            *failure.borrow_mut() = Some(format!("{error:#}"));
+            Ok(f64::NAN)
+        })
+    })
 }
 
 /// The devices of each port: an endless capture, where there is one, and a sink.

@@ -22,6 +22,7 @@ mod pages;
 mod peers;
 mod priority;
 mod report;
+mod rfc2544;
 #[allow(unsafe_code)]
 mod rte_hash;
 mod scale;
@@ -90,6 +91,8 @@ enum What {
     Iperf,
     /// 64 B at 10GbE line rate through the gateway, on a virtual wire: loss and added latency
     Wire,
+    /// RFC 2544: throughput, latency, frame loss and back-to-back frames of a device behind two ports
+    Rfc2544(rfc2544::Options),
     /// What a packet costs as there are more vNICs, flows, ports and workers
     Scale,
     /// Instructions per packet, counted by callgrind, held to those in bench/instructions.json
@@ -151,6 +154,7 @@ fn main() -> Result<()> {
         What::Iperf => iperf::compare(plan, &mut report)?,
         What::Modes => modes::compare(plan, &mut report)?,
         What::Wire => wire::compare(plan, &mut report)?,
+        What::Rfc2544(options) => rfc2544::compare(plan, &options, &mut report)?,
         What::Scale => scale::compare(plan, &mut report)?,
         What::Full { folder } => full::run(plan, folder, &mut report)?,
         What::Compare { old, new } => return compare(&old, &new),

@@ -134,7 +134,7 @@ impl Ovs {
 
     fn control(&self, arguments: &[&str]) -> Result<String> {
         let database = format!("--db=unix:{}", self.folder.join("db.sock").display());
-        finish(Command::new("ovs-vsctl").args([&database, "--timeout=20"]).args(arguments))
+        finish(Command::new("ovs-vsctl").args([&database, "--timeout=60"]).args(arguments))
             .with_context(|| format!("the switch says:\n{}", self.log()))
     }
 
