@@ -275,7 +275,8 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Enough to hold captures in memory, once for each worker, besides what is on its way; smaller ones where those are many and short.
     pub(crate) fn of(captures: &[String], workers: u32) -> Result<Buffers> {
-        const FEW: u64 = 8192;
+        // A mix has fewer, also when the longer ones are taken for several.
+        const FEW: u64 = 12_288;
         let files = captures.iter().filter_map(|capture| capture.split_once('='));
         let bytes: u64 = files.map(|(_, file)| Ok(std::fs::metadata(file)?.len())).sum::<std::io::Result<u64>>()?;
         // Of a frame of 64 bytes and its header in the file.
