@@ -40,11 +40,6 @@ pub enum Holder {
         /// The driver.
         driver: String,
     },
-    /// Somebody who has the IOMMU group and cannot be seen from here.
-    Unseen {
-        /// What is taken.
-        device: String,
-    },
 }
 
 impl fmt::Display for Holder {
@@ -59,7 +54,6 @@ impl fmt::Display for Holder {
                 write!(f, "interface {name} ({mac}, {state}, of {master})")
             }
             Holder::HiddenInterface { driver } => write!(f, "an interface of {driver} in another network namespace"),
-            Holder::Unseen { device } => write!(f, "a process that cannot be seen from here through {device}"),
         }
     }
 }

@@ -328,6 +328,10 @@ impl Planner<'_> {
                         self.refuse(format!("an {} cannot send VF-to-VF frames out; leave hwmode out", self.card()));
                     }
                     self.step(Change::Pf { interface: interface.name.clone(), setting: *setting });
+                    // Drivers reset all VFs for these.
+                    if matches!(setting, PfSetting::HwMode(_) | PfSetting::Up(false)) && !remade {
+                        there.vfs.iter().for_each(|vf| self.disturbs(&self.pf.name, vf));
+                    }
                 }
             }
             None if pf.settings.is_empty() && pf.vfs.iter().all(|vf| vf.settings.is_empty()) => {}
@@ -399,10 +403,8 @@ impl Planner<'_> {
         }
         if let Some(there) = there
             && self.plan.steps.len() > before
-            && !there.holders.is_empty()
         {
-            let text = format!("VF {} ({}) is used by {}", there.index, there.address, used_by(&there.holders));
-            self.plan.disturbs.push(Remark { about: wanted.name.clone(), text });
+            self.disturbs(&wanted.name, there);
         }
         self.plan_binding(wanted, there);
         self.check_queues(wanted);
@@ -510,6 +512,14 @@ impl Planner<'_> {
 
     fn card(&self) -> &'static str {
         self.state.pf.family.map_or("card like this", |family: &Family| family.name)
+    }
+
+    /// Notes that who uses a VF, if anybody does, would notice.
+    fn disturbs(&mut self, about: &str, vf: &Vf) {
+        if !vf.holders.is_empty() {
+            let text = format!("VF {} ({}) is used by {}", vf.index, vf.address, used_by(&vf.holders));
+            self.plan.disturbs.push(Remark { about: about.to_owned(), text });
+        }
     }
 
     fn step(&mut self, change: Change) {

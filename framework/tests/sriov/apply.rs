@@ -1,7 +1,7 @@
 //! Plans carried out on a fake machine, and taken back.
 
 use iogate::sriov::{
-    ApplyError, Binding, DesiredPf, DesiredVf, Foreign, Kernel, PciAddress, PfSetting, PfState, Plan, VfRate,
+    ApplyError, Binding, DesiredPf, DesiredVf, Foreign, HwMode, Kernel, PciAddress, PfSetting, PfState, Plan, VfRate,
     VfSetting, VfSettings, VfVlan, apply,
 };
 use iogate::testkit::{Card, FakeHost, FakeKernel};
@@ -242,6 +242,12 @@ fn nobody_loses_a_vf() {
     let error = machine.apply(&change).unwrap_err();
     assert!(matches!(error, ApplyError::Disturbs(_)) && error.to_string().contains("v3: VF 3"), "{error}");
     apply(&mut machine.kernel, std::slice::from_ref(&change), true).unwrap();
+    // So is how a card switches, for which drivers reset all VFs; setting its interface up hurts nobody.
+    let mode = |mode| DesiredPf { settings: vec![PfSetting::HwMode(mode)], ..desired(machine.pf, 4, vec![]) };
+    let (veb, up) = (mode(HwMode::Veb), desired(machine.pf, 4, vec![]));
+    let disturbs = machine.plan(&veb).disturbs;
+    assert!(disturbs.len() == 1 && disturbs[0].to_string().starts_with("pf0: VF 3 "), "{disturbs:?}");
+    assert_eq!(machine.plan(&up).disturbs, []);
     let unbind = DesiredVf { binding: Some(Binding::to("igbvf")), ..vf(3, &access("02:00:00:00:a0:03")) };
     assert!(machine.refusals(&desired(machine.pf, 4, vec![unbind])).contains("cannot be bound to igbvf while"));
 }
