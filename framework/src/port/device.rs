@@ -2,6 +2,7 @@
 
 use super::config::{self, PortConfig};
 use super::flow::Rules;
+use super::gate::Gate;
 use super::guest::Guest;
 use super::info::device_info;
 use super::lookup::{id_by_name, name_by_id};
@@ -33,6 +34,7 @@ struct Inner {
     raw: *mut dpdk_sys::rte_device,
     applied: Mutex<Applied>,
     rules: Mutex<Rules>,
+    readers: Gate,
     /// Those of an AF_PACKET device.
     packet_sockets: PacketSockets,
     /// What the kernel had lost when the counters were last reset.
@@ -138,6 +140,7 @@ impl Device {
             raw,
             applied: Mutex::default(),
             rules: Mutex::default(),
+            readers: Gate::default(),
             packet_sockets,
             forgiven: Mutex::default(),
             guest: Guest::default(),
@@ -240,8 +243,10 @@ impl Device {
         self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
-        if !std::mem::take(&mut applied.halted) {
-            self.halt(tx_queues);
+        match std::mem::take(&mut applied.halted) {
+            // It may have been reset, and not configured again.
+            true => applied.config = None,
+            false => self.halt(tx_queues),
         }
         applied.started = false;
     }
@@ -251,6 +256,10 @@ impl Device {
         self.drop_flows();
         let mut applied = self.applied();
         let _one_at_a_time = control();
+        self.attached.readers.closed(|| self.restart_alone(&mut applied, how, tx_queues))
+    }
+
+    fn restart_alone(&self, applied: &mut Applied, how: Restart, tx_queues: u16) -> Result<()> {
         if !std::mem::replace(&mut applied.halted, true) {
             self.halt(tx_queues);
         }
@@ -262,11 +271,10 @@ impl Device {
         // A driver that has no reset does all there is to do when it starts.
         if reset != -libc::ENOTSUP {
             self.check("cannot reset it", reset)?;
-            let config = applied.config.take();
-            if let (Some((config, _)), Some(pool)) = (&config, applied.pools.last()) {
+            // Kept when that fails, for the next try.
+            if let (Some((config, _)), Some(pool)) = (&applied.config, applied.pools.last()) {
                 config::apply(self, config, pool)?;
             }
-            applied.config = config;
         }
         // SAFETY: configured, and stopped.
         let result = unsafe { dpdk_sys::rte_eth_dev_start(self.id()) };
@@ -289,6 +297,12 @@ impl Device {
         if result != 0 {
             tracing::warn!("port {}: stop {result}", self.spec());
         }
+    }
+
+    /// To be held while its state is asked for, which a restart takes apart.
+    pub(super) fn read(&self) -> Result<MutexGuard<'_, ()>> {
+        let refused = || Error::port_refused(self.spec(), "it is being restarted", "ask again later");
+        self.attached.readers.enter().ok_or_else(refused)
     }
 
     /// Whether the device has asked for [`Restart::Reset`] since this was asked last, and whether it has

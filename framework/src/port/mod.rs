@@ -35,6 +35,7 @@ mod builder;
 mod config;
 mod device;
 mod flow;
+mod gate;
 mod guest;
 mod hash;
 mod info;

@@ -45,7 +45,11 @@ pub struct PortStats {
 impl Device {
     /// The link's state. For kernel interfaces the kernel is asked, since their drivers report a
     /// link that is always up.
+    ///
+    /// # Errors
+    /// While it is [restarted](super::Port::restart), among others.
     pub fn link(&self) -> Result<Link> {
+        let _not_restarted = self.read()?;
         let mut raw = dpdk_sys::shim_link::default();
         // SAFETY: the port is open, and the call fills the structure.
         self.check("cannot read the link", unsafe { dpdk_sys::shim_link_get(self.id(), &mut raw) })?;
@@ -64,10 +68,16 @@ impl Device {
 
     /// Counters of the device. For kernel interfaces they have what the kernel lost, too, which the
     /// drivers leave out.
+    ///
+    /// # Errors
+    /// As [`link`](Device::link).
     pub fn stats(&self) -> Result<PortStats> {
+        let not_restarted = self.read()?;
         let mut raw = dpdk_sys::shim_stats::default();
         // SAFETY: the port is open, and the call fills the structure.
         self.check("cannot read the counters", unsafe { dpdk_sys::shim_stats_get(self.id(), &mut raw) })?;
+        // Not before: a restart, which waits for readers, has what this one asks for.
+        drop(not_restarted);
         let losses = self.losses();
         Ok(PortStats {
             rx_packets: raw.rx_packets,
@@ -98,6 +108,7 @@ impl Device {
 
     /// All counters of the device, by name.
     pub fn xstats(&self) -> Result<Vec<(String, u64)>> {
+        let _not_restarted = self.read()?;
         // SAFETY: asks for the number only.
         let count = unsafe { dpdk_sys::rte_eth_xstats_get_names(self.id(), std::ptr::null_mut(), 0) };
         let room = usize::try_from(count)
