@@ -8,7 +8,7 @@ use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
 use iogate::port::{MbufRing, Port, PortKind, PortSpec, RxQueue};
-use iogate::sriov::{Host, Kernel, LocalKernel, Pf};
+use iogate::sriov::{Host, Kernel, LocalKernel, Pf, VfSettings};
 
 /// Position among all ports: links first, then uplinks.
 pub(super) fn index(config: &Config, port: PortRef) -> usize {
@@ -96,16 +96,19 @@ pub(super) fn rx(config: &Config, port: &Port, queue: u16) -> iogate::Result<RxQ
 /// it did.
 fn is_in_vlan(config: &Config, spec: &PortSpec) -> bool {
     let wanted = || config.vfs.iter().any(|vf| vf.vlan.id != 0 && config.vf_port(vf) == *spec);
-    let made = || {
-        let host = Host::local();
-        let address = spec.pci(&host)?;
-        let pfs = host.pfs().ok()?;
-        let find = |pf: &Pf| Some((pf.interface.clone()?, pf.vfs.iter().find(|vf| vf.address == address)?.index));
-        let (interface, index) = pfs.iter().find_map(find)?;
-        let settings = LocalKernel::open().ok()?.settings(&interface.name).ok()?;
-        Some(settings.vfs.get(usize::from(index))?.vlan.id != 0)
-    };
-    is_vf(spec) && (wanted() || made().unwrap_or(false))
+    let made = || vf_settings(spec).is_some_and(|settings| settings.vlan.id != 0);
+    is_vf(spec) && (wanted() || made())
+}
+
+/// What is set on the virtual function that a port is; nothing where its physical function has no interface here.
+pub(super) fn vf_settings(spec: &PortSpec) -> Option<VfSettings> {
+    let host = Host::local();
+    let address = spec.pci(&host)?;
+    let pfs = host.pfs().ok()?;
+    let find = |pf: &Pf| Some((pf.interface.clone()?, pf.vfs.iter().find(|vf| vf.address == address)?.index));
+    let (interface, index) = pfs.iter().find_map(find)?;
+    let settings = LocalKernel::open().ok()?.settings(&interface.name).ok()?;
+    settings.vfs.get(usize::from(index)).copied()
 }
 
 /// Gives a kernel's interface an MTU of at least so much; returns the one that was too small. What DPDK

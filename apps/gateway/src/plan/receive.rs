@@ -4,7 +4,7 @@
 //! function lets it: it is told the VLANs, and every address if that is allowed, or else the addresses by
 //! themselves. What it refuses is said, with the adapters that frames do not reach.
 
-use super::State;
+use super::{State, ports};
 use crate::config::Config;
 use crate::config::model::{Adapter, AdapterKind, PortRef, Protocol};
 use iogate::packet::MacAddr;
@@ -130,10 +130,9 @@ impl Filters for Device {
         Device::mac(self)
     }
 
-    /// A virtual function of an 82576 is never told: its driver says yes and asks for all groups, for which
-    /// the physical function forgets the list of groups, and gives no foreign address.
     fn everything(&self) -> bool {
-        self.info().driver != "net_e1000_igb_vf" && self.set_promiscuous(true).is_ok() && self.promiscuous()
+        let trusted = || Some(ports::vf_settings(self.spec())?.trust);
+        means_yes(&self.info().driver, trusted) && self.set_promiscuous(true).is_ok() && self.promiscuous()
     }
 
     fn add(&self, mac: MacAddr) -> bool {
@@ -149,24 +148,50 @@ impl Filters for Device {
     }
 }
 
+/// Whether a driver that says yes when it is to receive everything means it. `trusted` says whether the physical
+/// function trusts it, where that can be seen.
+fn means_yes(driver: &str, trusted: impl FnOnce() -> Option<bool>) -> bool {
+    match driver {
+        // The physical function of an 82576 gives all groups, for which it forgets the list of groups, and no
+        // foreign address.
+        "net_e1000_igb_vf" => false,
+        // Those of an X710 and an E810 say yes to a function that they do not trust, and do nothing.
+        "net_iavf" => trusted().unwrap_or(true),
+        _ => true,
+    }
+}
+
 /// Has uplinks that receive by address receive those of logins, and those of logins that ended no more.
 pub(super) fn follow_logins(state: &State, before: &[(u32, MacAddr)], after: &[(u32, MacAddr)]) {
-    let ports_of = |number: u32| {
-        let network = usize::from(state.tables.attachment(number).network);
-        let uplinks = state.tables.networks[network].uplinks.iter();
-        let ports = uplinks.map(|uplink| state.config.links.len() + uplink.index());
-        ports.filter(|at| matches!(state.receives[*at], Receives::Addresses { .. })).map(|at| &state.ports[at])
-    };
     for (number, mac) in before.iter().filter(|login| !after.contains(login)) {
         // The card may have had no room for it.
-        ports_of(*number).for_each(|port| drop(port.remove_mac(*mac)));
+        told_of(state, *number).for_each(|at| drop(state.ports[at].remove_mac(*mac)));
     }
     for (number, mac) in after.iter().filter(|login| !before.contains(login)) {
-        for port in ports_of(*number) {
-            if let Err(error) = port.add_mac(*mac) {
-                tracing::warn!("frames for {mac}, an address by FIP, do not come in: {error}");
-            }
+        told_of(state, *number).for_each(|at| receive_login(&state.ports[at], *mac));
+    }
+}
+
+/// Has a port that was reset receive those of logins again.
+pub(super) fn repeat_logins(state: &State, at: usize) {
+    for (number, mac) in state.logins() {
+        if told_of(state, number).any(|port| port == at) {
+            receive_login(&state.ports[at], mac);
         }
+    }
+}
+
+/// The ports, by position, that are told the addresses of an attachment's logins.
+fn told_of(state: &State, number: u32) -> impl Iterator<Item = usize> {
+    let network = usize::from(state.tables.attachment(number).network);
+    let uplinks = state.tables.networks[network].uplinks.iter();
+    let ports = uplinks.map(|uplink| state.config.links.len() + uplink.index());
+    ports.filter(|at| matches!(state.receives[*at], Receives::Addresses { .. }))
+}
+
+fn receive_login(port: &Device, mac: MacAddr) {
+    if let Err(error) = port.add_mac(mac) {
+        tracing::warn!("frames for {mac}, an address by FIP, do not come in: {error}");
     }
 }
 
@@ -269,6 +294,15 @@ mod tests {
         let card = Card { trusted: true, ..Card::default() };
         assert_eq!(Wanted::of(&config, port(&config, "net-a")).tell(&card, "u"), Receives::Everything);
         assert_eq!(card.told.into_inner(), (vec![], vec![], vec![110]));
+    }
+
+    #[test]
+    fn not_every_yes_means_yes() {
+        assert!(!means_yes("net_e1000_igb_vf", || panic!("whatever it is")));
+        for (trusted, means) in [(Some(true), true), (Some(false), false), (None, true)] {
+            assert_eq!(means_yes("net_iavf", || trusted), means);
+        }
+        assert!(means_yes("net_ixgbe_vf", || None));
     }
 
     #[test]

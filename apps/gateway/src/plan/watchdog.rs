@@ -1,6 +1,6 @@
 //! Restarts ports on virtual functions that have died, while all others go on.
 
-use super::receive::Wanted;
+use super::receive::{self, Wanted};
 use super::{State, ports};
 use crate::config::model::PortRef;
 use anyhow::Result;
@@ -121,6 +121,7 @@ fn restart(state: &State, at: usize, role: PortRef, how: Restart) -> Result<()> 
     rest(state, at, true)?;
     port.restart(how)?;
     Wanted::of(&state.config, role).tell(&**port, &ports::describe(&state.config, role));
+    receive::repeat_logins(state, at);
     rest(state, at, false)
 }
 
