@@ -87,7 +87,15 @@ fn named_port<'v>(t: &Table<'_>, vfs: &'v VfPorts<'v>) -> NamedPort<'v> {
     let vf = if port.is_text() { port.text().and_then(|name| vfs.get(name.value)) } else { None };
     match vf {
         Some(vf) => (vf_port(&port, vf), Some(vf)),
-        None => (port.parse_or_say(), None),
+        None => {
+            let spec: Option<At<PortSpec>> = port.parse_or_say();
+            // It may be meant without being named.
+            let place = |spec: &PortSpec| (spec.kind(), spec.target().to_owned());
+            let there = spec.as_ref().map(|spec| place(&spec.value));
+            let same = |vf: &&VfPort<'_>| there.is_some() && vf.spec.as_ref().map(place) == there;
+            vfs.values().filter(same).for_each(|vf| not_a_servers(&port, vf));
+            (spec, None)
+        }
     }
 }
 
@@ -140,6 +148,11 @@ fn multicast(v: &Value<'_>) -> Option<MacAddr> {
 
 /// A VF as a port: one that the gateway may poll.
 fn vf_port(v: &Value<'_>, vf: &VfPort<'_>) -> Option<At<PortSpec>> {
+    not_a_servers(v, vf);
+    Some(At { value: vf.spec.clone()?, line: v.line })
+}
+
+fn not_a_servers(v: &Value<'_>, vf: &VfPort<'_>) {
     if let Some(server) = vf.server {
         let (label, line) = (&vf.head.label, vf.head.line);
         v.problem(format!(
@@ -147,7 +160,6 @@ fn vf_port(v: &Value<'_>, vf: &VfPort<'_>) -> Option<At<PortSpec>> {
             quoted(server.as_str())
         ));
     }
-    Some(At { value: vf.spec.clone()?, line: v.line })
 }
 
 /// `[[uplink_group]]`
