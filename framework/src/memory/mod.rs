@@ -21,12 +21,14 @@
 //! ```
 
 mod batch;
+mod huge;
 mod mbuf;
 mod notes;
 mod offload;
 mod pool;
 
 pub use batch::{BURST, Batch};
+pub use huge::prefer_huge_pages;
 pub use mbuf::{Mbuf, SharedMbuf};
 pub(crate) use offload::HeaderLengths;
 pub use pool::{MbufPool, PoolBuilder};

@@ -4,7 +4,7 @@
 //! quarter full, 16 bytes an entry, so that a lookup is one cache line, and mostly one entry.
 //! Measured against `rte_hash` in `bench/`.
 
-use iogate::memory::prefetch;
+use iogate::memory::{prefer_huge_pages, prefetch};
 use iogate::packet::MacAddr;
 
 /// Where an address is looked for.
@@ -113,6 +113,7 @@ impl Addresses {
                 table.entries[at] = Entry { address, scope, value };
             }
         }
+        prefer_huge_pages(&table.entries);
         table
     }
 

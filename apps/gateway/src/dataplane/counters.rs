@@ -1,7 +1,7 @@
 //! What the data path counts: one worker writes, the control side adds the workers up.
 
 use super::classifier::CLASSES;
-use iogate::memory::prefetch;
+use iogate::memory::{prefer_huge_pages, prefetch};
 use iogate::telemetry::Traffic;
 
 /// Which way a frame went.
@@ -30,10 +30,9 @@ impl Counters {
     /// For so many attachments. There are more `ways` to send to than attachments: what goes out of an
     /// uplink is counted like the rest, so that nobody has to ask first, and not shown.
     pub(super) fn new(attachments: usize, ways: usize) -> Self {
-        Counters {
-            rows: (0..ways).map(|_| Row::default()).collect(),
-            dropped: (0..attachments).map(|_| Traffic::default()).collect(),
-        }
+        let rows: Box<[Row]> = (0..ways).map(|_| Row::default()).collect();
+        prefer_huge_pages(&rows);
+        Counters { rows, dropped: (0..attachments).map(|_| Traffic::default()).collect() }
     }
 
     #[inline]

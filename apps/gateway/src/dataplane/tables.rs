@@ -4,6 +4,7 @@ use super::addresses::{Addresses, Scope, UNTAGGED};
 use super::classifier::Classifier;
 use super::tag::Tag;
 use crate::config::model::{AdapterKind, AntiSpoof, Config, GroupMode, Protocol, ProtocolSet, Side, UplinkId};
+use iogate::memory::prefer_huge_pages;
 use iogate::packet::vlan::TAG_LEN;
 use iogate::packet::{Ethernet, MacAddr};
 use std::net::IpAddr;
@@ -184,6 +185,7 @@ impl Tables {
                 }
             }
         }
+        prefer_huge_pages(&attachments);
         Tables {
             addresses: addresses(&attachments, &[]),
             attachments,
@@ -201,7 +203,9 @@ impl Tables {
     /// The same with addresses that attachments have besides their own.
     #[must_use]
     pub fn with_logins(&self, logins: &[(u32, MacAddr)]) -> Self {
-        Tables { addresses: addresses(&self.attachments, logins), ..self.clone() }
+        let tables = Tables { addresses: addresses(&self.attachments, logins), ..self.clone() };
+        prefer_huge_pages(&tables.attachments);
+        tables
     }
 
     /// The attachment number `number`, which came out of [`Tables::addresses`].
