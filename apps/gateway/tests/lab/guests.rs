@@ -182,17 +182,17 @@ fn fibre_channel(lab: &mut Lab) {
         mkdir -p core/iblock_0/ram1
         echo udev_path=/dev/ram1 >core/iblock_0/ram1/control
         echo 1 >core/iblock_0/ram1/enable
-        for name in fc fct; do
-            ip link set $name up mtu 2500
-            ip link set $name promisc on
-            echo $name >/sys/module/libfcoe/parameters/create_vn2vn
-        done
         mkdir -p fc/{target}/tpgt_1/lun/lun_0 fc/{target}/tpgt_1/acls/{initiator}/lun_0
         ln -s $PWD/core/iblock_0/ram1 fc/{target}/tpgt_1/lun/lun_0/x
         ln -s $PWD/fc/{target}/tpgt_1/lun/lun_0 fc/{target}/tpgt_1/acls/{initiator}/lun_0/x
-        for name in fct fc; do echo $name >/sys/module/libfcoe/parameters/destroy; done
-        sleep 1
-        for name in fct fc; do echo $name >/sys/module/libfcoe/parameters/create_vn2vn; done"
+        # A FIP frame for a port that is half made makes the kernel oops: the links are down while ports are made.
+        for name in fct fc; do
+            ip link set $name down mtu 2500
+            ip link set $name promisc on
+            echo $name >/sys/module/libfcoe/parameters/create_vn2vn
+        done
+        ip link set fct up
+        ip link set fc up"
     ));
     let remote = "grep -l 'FCP Target' /sys/class/fc_remote_ports/*/roles";
     lab.machine.until(remote);
