@@ -228,7 +228,8 @@ fn a_socket_that_says_not_whether_it_is_in_use_stays() {
 /// Processor time of the thread that accepts clients, in ticks of 10 ms.
 fn ticks(gateway: &Gateway) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
-    let stats = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    // A thread that ends meanwhile has no file any more.
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
     let own = stats.filter(|stat| stat.contains("(control)"));
     own.map(|stat| {
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
