@@ -19,6 +19,10 @@ use iogate_gateway::dataplane::addresses::{Addresses, Scope, UNTAGGED};
 use iogate_pktgen::frame::Prepared;
 use iogate_pktgen::template::Template;
 
+/// Iterations of a sample of what is slow the first time: divan, which chooses by that, would time one alone, and the
+/// timer's steps would show.
+const SAMPLE: u32 = 64;
+
 fn main() {
     divan::main();
 }
@@ -75,10 +79,20 @@ mod headers {
     }
 
     #[divan::bench]
-    fn stamp(bencher: Bencher) {
+    fn read_a_stamp(bencher: Bencher) {
         let mut frame = udp().build();
         Stamp::place_at_end(&mut frame).expect("there is room");
         bencher.counter(ItemsCount::new(1_u32)).bench(|| Stamp::at_end(black_box(&frame)).map(Stamp::sequence));
+    }
+
+    #[divan::bench]
+    fn write_a_stamp(bencher: Bencher) {
+        let mut frame = udp().build();
+        let mut sequence = 0_u32;
+        bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+            sequence = sequence.wrapping_add(1);
+            Stamp::place_at_end(black_box(&mut frame)).map(|stamp| *stamp = Stamp::new(1, sequence, 2)).is_ok()
+        });
     }
 }
 
@@ -96,6 +110,14 @@ mod sums {
         let datagram = udp().build().split_off(34);
         let pseudo = PseudoHeader::v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), IpProtocol::UDP);
         bencher.counter(BytesCount::new(datagram.len())).bench(|| pseudo.checksum(black_box(&datagram)));
+    }
+
+    /// For an address that changed.
+    #[divan::bench]
+    fn incremental_checksum(bencher: Bencher) {
+        bencher
+            .counter(ItemsCount::new(1_u32))
+            .bench(|| checksum::update_u32(black_box(0x1234), black_box(0x0a00_0001), black_box(0x0a00_0002)));
     }
 
     #[divan::bench(args = [64, 1500])]
@@ -123,7 +145,7 @@ mod buffers {
         bencher.counter(ItemsCount::new(1_u32)).bench_local(|| drop(black_box(pool.alloc())));
     }
 
-    #[divan::bench]
+    #[divan::bench(sample_size = SAMPLE)]
     fn alloc_and_free_a_burst(bencher: Bencher) {
         let pool = pool("burst", 1024);
         bencher.counter(ItemsCount::new(BURST)).bench_local(|| {
@@ -148,6 +170,32 @@ mod buffers {
                 let _room = to.push(packet, ());
             }
             std::mem::swap(&mut from, &mut to);
+        });
+    }
+
+    #[divan::bench]
+    fn take_each_of_a_batch(bencher: Bencher) {
+        let pool = pool("take each", 1024);
+        let (mut from, mut to) = (batch(&pool), Batch::<()>::new());
+        bencher.counter(ItemsCount::new(BURST)).bench_local(|| {
+            from.take_each(|packet, ()| {
+                let _room = to.push(packet, ());
+            });
+            std::mem::swap(&mut from, &mut to);
+        });
+    }
+
+    /// Out of the frame into the buffer's notes, and back.
+    #[divan::bench]
+    fn strip_and_restore_a_tag(bencher: Bencher) {
+        let pool = pool("tag", 1024);
+        let frame =
+            Frame::ethernet(mac(1), mac(2)).vlan(100).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(1000, 2000).build();
+        let mut packet = pool.alloc_from(&frame).expect("a new pool has buffers");
+        assert!(packet.strip_vlan() && packet.restore_vlan(), "the frame has a tag");
+        bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+            let packet = black_box(&mut packet);
+            (packet.strip_vlan(), packet.restore_vlan())
         });
     }
 
@@ -195,8 +243,22 @@ mod queues {
         bencher.counter(ItemsCount::new(BURST)).bench_local(|| round(&mut tx, &mut rx, &mut batch));
     }
 
+    /// In a null port, which takes new buffers for what it receives and frees what it sends.
+    #[divan::bench(sample_size = SAMPLE)]
+    fn receive_and_send_a_burst(bencher: Bencher) {
+        let pool = pool("null port", 1024);
+        let null = null_port("null:size=3", &pool);
+        let (mut rx, mut tx) = (null.rx(0).expect("a queue"), null.tx(0).expect("a queue"));
+        let mut batch: Batch = Batch::new();
+        bencher.counter(ItemsCount::new(BURST)).bench_local(|| {
+            rx.receive(&mut batch);
+            assert!(batch.is_full());
+            tx.send(&mut batch);
+        });
+    }
+
     /// Into a worker's outlet one by one, and out of it at once.
-    #[divan::bench]
+    #[divan::bench(sample_size = SAMPLE)]
     fn alloc_a_burst_and_send_it_by_an_outlet(bencher: Bencher) {
         let pool = pool("outlet", 1024);
         let null = null_port("null:size=1", &pool);
@@ -210,7 +272,7 @@ mod queues {
     }
 
     /// Through the ring before a queue that another worker owns.
-    #[divan::bench]
+    #[divan::bench(sample_size = SAMPLE)]
     fn alloc_a_burst_and_hand_it_over(bencher: Bencher) {
         let pool = pool("hand over", 1024);
         let null = null_port("null:size=2", &pool);
@@ -281,7 +343,7 @@ mod generator {
     use super::*;
 
     /// Of the storage mix: what counts or is random, a stamp, and all checksums.
-    #[divan::bench]
+    #[divan::bench(sample_size = SAMPLE)]
     fn write_a_frame(bencher: Bencher) {
         let template = Template::storage_mix();
         let prepared = Prepared::new(&template).expect("the built-in mix is right");
