@@ -3,7 +3,9 @@
 use super::address::PciAddress;
 use super::explain;
 use super::kernel::Kernel;
-use super::plan::{Change, DesiredPf, PfState, Plan, Remark, Step};
+use super::plan::{Plan, Remark};
+use super::state::{DesiredPf, PfState};
+use super::step::{Change, Step};
 use serde::Serialize;
 use std::fs;
 use std::io;

@@ -1,8 +1,9 @@
 //! What the kernel's answers mean, and what to do.
 
 use super::family::{Family, ForeignUnicast};
-use super::plan::{Change, Foreign};
 use super::settings::{PfSetting, VfSetting};
+use super::state::Foreign;
+use super::step::Change;
 use std::io;
 
 /// What an error of a change means and what to do; empty where the error says it all.
