@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 /// The I/O gateway: switches between servers, network uplinks and storage uplinks.
 ///
 /// Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 `vf` would have to do what cannot
-/// be done, or would disturb VFs in use, and did nothing.
+/// be done, or would disturb VFs in use, and left everything as it was.
 #[derive(Parser)]
 #[command(name = "iogate", version, max_term_width = 100)]
 struct Cli {
@@ -160,7 +160,7 @@ enum Output {
 
 /// The configuration is wrong; what is wrong was said.
 const WRONG: u8 = 2;
-/// It cannot be done, or would disturb others; why was said, and nothing was done.
+/// It cannot be done, or would disturb others; why was said, and everything is as it was.
 const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {

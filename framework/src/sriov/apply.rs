@@ -31,6 +31,15 @@ pub enum ApplyError {
     /// Nothing was done, since VFs are in use.
     #[error("the plan would disturb VFs in use, and nothing was done:{}", lines(&.0.disturbs))]
     Disturbs(Plan),
+    /// The first steps made something that stands in the way of the others; what was done was taken back.
+    #[error("what the first steps made stands in the way:{}{}{}", lines(&.plan.refusals), lines(&.plan.disturbs),
+        taken_back(.left))]
+    Hindered {
+        /// The rest of the way, with what stands in it.
+        plan: Plan,
+        /// What could not be taken back; empty when everything is as it was.
+        left: Vec<Step>,
+    },
     /// A step failed, and what was done before was taken back.
     #[error("{step}: {cause}{}{}", semicolon(.hint), taken_back(.left))]
     Failed {
@@ -111,6 +120,9 @@ pub fn apply(kernel: &mut dyn Kernel, desired: &[DesiredPf], disturb: bool) -> R
         };
         if plan.is_empty() {
             return Ok(applied);
+        }
+        if !plan.refusals.is_empty() || !plan.disturbs.is_empty() && !disturb {
+            return Err(ApplyError::Hindered { left: take_back(kernel, &start), plan });
         }
     }
     let unlike = plan.steps;

@@ -15,6 +15,8 @@ pub struct FakeKernel {
     settings: BTreeMap<PciAddress, PfSettings>,
     /// What new VFs have.
     new: VfSettings,
+    /// Whether the interfaces of new VFs are set up, as by a network manager.
+    new_are_up: bool,
     /// Changes that were asked for so far.
     changes: usize,
     faults: BTreeMap<usize, i32>,
@@ -30,6 +32,7 @@ impl FakeKernel {
             host: host.clone(),
             settings: BTreeMap::new(),
             new: VfSettings::default(),
+            new_are_up: false,
             changes: 0,
             faults: BTreeMap::new(),
             ignored: None,
@@ -50,6 +53,11 @@ impl FakeKernel {
     /// Makes VFs with other settings than most drivers do from now on.
     pub fn new_vfs_have(&mut self, settings: &[VfSetting]) {
         settings.iter().for_each(|setting| self.new.set(*setting));
+    }
+
+    /// Sets up the interfaces of new VFs from now on, as a network manager does.
+    pub fn new_interfaces_are_up(&mut self) {
+        self.new_are_up = true;
     }
 
     /// Changes that were asked for so far.
@@ -85,6 +93,10 @@ impl FakeKernel {
         self.host.set_num_vfs(pf.address, count);
         let settings = self.settings.entry(pf.address).or_default();
         settings.vfs = vec![self.new; usize::from(count)];
+        let made = self.host().pf(pf.address)?.map_or(Vec::new(), |pf| pf.vfs);
+        for (vf, interface) in made.iter().filter_map(|vf| Some((vf, vf.interface.as_ref()?))) {
+            self.host.set_flag(vf.address, &interface.name, libc::IFF_UP as u32, self.new_are_up);
+        }
         Ok(())
     }
 

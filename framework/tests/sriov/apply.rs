@@ -1,8 +1,8 @@
 //! Plans carried out on a fake machine, and taken back.
 
 use iogate::sriov::{
-    ApplyError, Binding, DesiredPf, DesiredVf, Foreign, HwMode, Kernel, PciAddress, PfSetting, PfState, Plan, VfRate,
-    VfSetting, VfSettings, VfVlan, apply,
+    ApplyError, Binding, DesiredPf, DesiredVf, Foreign, HwMode, Kernel, LinkState, PciAddress, PfSetting, PfState,
+    Plan, VfRate, VfSetting, VfSettings, VfVlan, apply,
 };
 use iogate::testkit::{Card, FakeHost, FakeKernel};
 use proptest::prelude::*;
@@ -218,6 +218,35 @@ fn what_new_vfs_come_with_is_corrected() {
 }
 
 #[test]
+fn what_new_vfs_come_with_may_stand_in_the_way() {
+    let mut machine = machine(Card::Intel82576, 0);
+    machine.kernel.new_vfs_have(&[VfSetting::LinkState(LinkState::Enable)]);
+    let desired = two(machine.pf);
+    let error = machine.apply(&desired).unwrap_err();
+    let text = error.to_string();
+    let ApplyError::Hindered { plan, left } = error else { panic!("{error}") };
+    assert_eq!((plan.refusals.len(), left.len()), (2, 0));
+    assert_eq!(
+        text,
+        "what the first steps made stands in the way:\n  \
+         v0: the link state of VFs of an 82576 cannot be set; leave link_state out\n  \
+         v1: the link state of VFs of an 82576 cannot be set; leave link_state out\n\
+         what was done before was taken back"
+    );
+    assert_eq!(machine.state()[0].pf.num_vfs, 0);
+
+    // Somebody sets up the interfaces that the kernel makes for new VFs.
+    let mut machine = self::machine(Card::X710, 0);
+    machine.kernel.new_vfs_have(&[VfSetting::SpoofCheck(false)]);
+    machine.kernel.new_interfaces_are_up();
+    let kept = DesiredVf { binding: None, ..vf(0, &VfSettings::default()) };
+    let desired = DesiredPf { autoprobe: true, ..self::desired(machine.pf, 1, vec![kept]) };
+    let error = machine.apply(&desired).unwrap_err().to_string();
+    assert!(error.contains("\n  v0: VF 0 (0000:3b:02.0) is used by interface v3b020"), "{error}");
+    assert_eq!(machine.state()[0].pf.num_vfs, 1, "it is in use, and stays");
+}
+
+#[test]
 fn nobody_loses_a_vf() {
     let mut machine = machine(Card::Intel82576, 4);
     let address = machine.fake.vf(machine.pf, 3);
@@ -280,8 +309,7 @@ fn what_a_card_cannot_do_is_refused_before_anything_is_done() {
         "pf0: 65 VFs are more than the 64 that the card has; ask for at most 64"
     );
     assert_eq!(
-        refused(Card::Intel82576, &|pf| pf.vfs[0].settings =
-            vec![VfSetting::LinkState(iogate::sriov::LinkState::Enable)]),
+        refused(Card::Intel82576, &|pf| pf.vfs[0].settings = vec![VfSetting::LinkState(LinkState::Enable)]),
         "v0: the link state of VFs of an 82576 cannot be set; leave link_state out"
     );
     assert_eq!(

@@ -80,14 +80,7 @@ pub fn reset(kernel: &mut dyn Kernel, config: &Config, json: bool) -> Result<Out
 fn carry_out(kernel: &mut dyn Kernel, desired: &[DesiredPf], disturb: bool, json: bool) -> Result<Outcome> {
     let applied = match iogate::sriov::apply(kernel, desired, disturb) {
         Ok(applied) => applied,
-        Err(ApplyError::Refused(plan) | ApplyError::Disturbs(plan)) if json => {
-            return Ok(Outcome { text: plan_json(&plan)?, refused: true });
-        }
-        Err(error @ ApplyError::Refused(_)) => return Ok(Outcome { text: format!("{error}\n"), refused: true }),
-        Err(error @ ApplyError::Disturbs(_)) => {
-            return Ok(Outcome { text: format!("{error}\n--disturb allows it\n"), refused: true });
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return refused(error, json),
     };
     if json {
         let report = AppliedReport { schema: SCHEMA, text: texts(&applied.done), applied: &applied };
@@ -101,6 +94,19 @@ fn carry_out(kernel: &mut dyn Kernel, desired: &[DesiredPf], disturb: bool, json
         count => writeln!(text, "{count} steps taken; read back, and as wanted")?,
     }
     Ok(Outcome { text, refused: false })
+}
+
+/// What to say where everything is as it was; all else is an error.
+fn refused(error: ApplyError, json: bool) -> Result<Outcome> {
+    let text = match &error {
+        ApplyError::Refused(plan) | ApplyError::Disturbs(plan) if json => plan_json(plan)?,
+        ApplyError::Hindered { plan, left } if json && left.is_empty() => plan_json(plan)?,
+        ApplyError::Disturbs(_) => format!("{error}\n--disturb allows it\n"),
+        ApplyError::Refused(_) => format!("{error}\n"),
+        ApplyError::Hindered { left, .. } if left.is_empty() => format!("{error}\n"),
+        _ => return Err(error.into()),
+    };
+    Ok(Outcome { text, refused: true })
 }
 
 fn plan_json(plan: &Plan) -> Result<String> {
