@@ -35,7 +35,7 @@ pub enum ApplyError {
     #[error("what the first steps made stands in the way:{}{}{}", lines(&.plan.refusals), lines(&.plan.disturbs),
         taken_back(.left))]
     Hindered {
-        /// The rest of the way, with what stands in it.
+        /// The rest of the way, as far as it was seen, with what stands in it.
         plan: Plan,
         /// What could not be taken back; empty when everything is as it was.
         left: Vec<Step>,
@@ -105,6 +105,10 @@ pub fn apply(kernel: &mut dyn Kernel, desired: &[DesiredPf], disturb: bool) -> R
     }
     for _ in 0..ROUNDS {
         for step in plan.steps {
+            if let Some(refusal) = Plan::hindrance(kernel.host(), desired, &step) {
+                let plan = Plan { steps: vec![step], refusals: vec![refusal], ..Plan::default() };
+                return Err(ApplyError::Hindered { left: take_back(kernel, &start), plan });
+            }
             if let Err(cause) = take(kernel, &step) {
                 let hint = explain::error(&step.change, &cause);
                 return Err(ApplyError::Failed { left: take_back(kernel, &start), hint, cause, step: step.into() });

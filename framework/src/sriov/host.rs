@@ -145,6 +145,11 @@ impl Host {
         value(&self.function(address).join("numa_node"))
     }
 
+    /// The IOMMU group of a function, if it is in one.
+    pub fn iommu_group(&self, address: PciAddress) -> Option<u32> {
+        link_name(&self.function(address).join("iommu_group"))?.parse().ok()
+    }
+
     /// The link of a VF's PF; nothing where its interface is not in this network namespace.
     pub fn pf_link(&self, vf: PciAddress) -> Option<PfLink> {
         let folder = self.function(vf).join("physfn");
@@ -172,14 +177,15 @@ impl Host {
         !driver.contains('/') && self.path("sys/bus/pci/drivers").join(driver).is_dir()
     }
 
-    /// The other functions of an IOMMU group, with their drivers.
+    /// The other functions of an IOMMU group, by address, with their drivers.
     pub fn group_neighbours(&self, group: u32, than: PciAddress) -> Vec<(PciAddress, Option<String>)> {
         let Ok(entries) = fs::read_dir(self.path(format!("sys/kernel/iommu_groups/{group}/devices"))) else {
             return Vec::new();
         };
         let addresses = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let others = addresses.filter(|address: &PciAddress| *address != than);
-        others.map(|address| (address, link_name(&self.function(address).join("driver")))).collect()
+        let mut others: Vec<_> = addresses.filter(|address: &PciAddress| *address != than).collect();
+        others.sort_unstable();
+        others.into_iter().map(|address| (address, link_name(&self.function(address).join("driver")))).collect()
     }
 
     fn functions(&self) -> io::Result<Vec<PciAddress>> {
@@ -211,7 +217,7 @@ impl Host {
             device,
             family: Family::of_pf(vendor, device),
             driver: link_name(&folder.join("driver")),
-            iommu_group: link_name(&folder.join("iommu_group")).and_then(|name| name.parse().ok()),
+            iommu_group: self.iommu_group(address),
             numa_node: self.numa_node(address),
             total_vfs: value(&folder.join("sriov_totalvfs"))?,
             num_vfs,
@@ -233,7 +239,7 @@ impl Host {
             address,
             driver: link_name(&folder.join("driver")),
             driver_override: driver_override.filter(|text| !text.is_empty() && text != "(null)"),
-            iommu_group: link_name(&folder.join("iommu_group")).and_then(|name| name.parse().ok()),
+            iommu_group: self.iommu_group(address),
             numa_node: self.numa_node(address),
             interface: interface(&folder),
             holders: Vec::new(),

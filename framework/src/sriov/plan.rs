@@ -1,5 +1,6 @@
 //! From what is there to what is wanted: an ordered list of steps.
 
+use super::address::PciAddress;
 use super::explain;
 use super::family::Family;
 use super::holder::Holder;
@@ -9,6 +10,9 @@ use super::state::{Binding, DesiredPf, DesiredVf, PfState};
 use super::step::{Change, Step};
 use serde::Serialize;
 use std::fmt;
+
+/// The driver that gives functions to processes.
+const VFIO: &str = "vfio-pci";
 
 /// Why a plan cannot be carried out, or what it means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,7 +48,7 @@ impl Plan {
         let mut plan = Plan::default();
         for pf in desired {
             match states.iter().find(|state| state.pf.address == pf.address) {
-                Some(state) => Planner { host, state, pf, plan: &mut plan }.plan(),
+                Some(state) => Planner { host, state, desired, pf, plan: &mut plan }.plan(),
                 None => plan.refuse(
                     &pf.name,
                     format!(
@@ -56,6 +60,13 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Why a step of it cannot be taken, though the plan could not know: a VF's IOMMU group shows once it is made.
+    pub(super) fn hindrance(host: &Host, desired: &[DesiredPf], step: &Step) -> Option<Remark> {
+        let Change::Bind { name, vf, binding, .. } = &step.change else { return None };
+        let function = host.vf_address(step.address, *vf).filter(|_| binding.driver.as_deref() == Some(VFIO))?;
+        Some(Remark { about: name.clone(), text: unfit_group(host, desired, function)? })
     }
 
     /// Whether everything is as it is wanted.
@@ -72,6 +83,7 @@ impl Plan {
 struct Planner<'a> {
     host: &'a Host,
     state: &'a PfState,
+    desired: &'a [DesiredPf],
     pf: &'a DesiredPf,
     plan: &'a mut Plan,
 }
@@ -218,7 +230,7 @@ impl Planner<'_> {
             self.plan.refuse(&wanted.name, text);
             return;
         }
-        if driver != "vfio-pci" {
+        if driver != VFIO {
             return;
         }
         if !self.host.has_iommu() && !self.host.allows_no_iommu() {
@@ -228,14 +240,9 @@ impl Planner<'_> {
                  intel_iommu=on iommu=pt",
             );
         }
-        let Some((there, group)) = there.and_then(|vf| Some((vf, vf.iommu_group?))) else { return };
-        let foreign = self.host.group_neighbours(group, there.address).into_iter();
-        let mut foreign = foreign.filter_map(|(address, driver)| Some((address, driver?)));
-        if let Some((neighbour, its)) = foreign.find(|(_, driver)| driver != "vfio-pci" && driver != "pcieport") {
-            let text = format!(
-                "it shares IOMMU group {group} with {neighbour}, which is bound to {its}; a group is given out as a \
-                 whole: unbind that one too, or use a slot with ACS"
-            );
+        // The group of one that is yet to be made shows then.
+        let shared = there.and_then(|vf| unfit_group(self.host, self.desired, vf.address));
+        if let Some(text) = shared {
             self.plan.refuse(&wanted.name, text);
         }
     }
@@ -301,6 +308,24 @@ impl Planner<'_> {
     fn refuse(&mut self, text: String) {
         self.plan.refuse(&self.pf.name, text);
     }
+}
+
+/// Why vfio would not give out a function: its IOMMU group has others that the kernel keeps, and that are not
+/// to be given to vfio as well.
+fn unfit_group(host: &Host, desired: &[DesiredPf], function: PciAddress) -> Option<String> {
+    let group = host.iommu_group(function)?;
+    let given = desired.iter().flat_map(|pf| pf.vfs.iter().map(|vf| (pf.address, vf)));
+    let given =
+        given.filter(|(_, vf)| vf.binding.as_ref().is_some_and(|binding| binding.driver.as_deref() == Some(VFIO)));
+    let given: Vec<_> = given.filter_map(|(pf, vf)| host.vf_address(pf, vf.index)).collect();
+    let neighbours = host.group_neighbours(group, function).into_iter();
+    let mut kept = neighbours.filter_map(|(address, driver)| Some((address, driver?)));
+    let (neighbour, its) =
+        kept.find(|(address, driver)| driver != VFIO && driver != "pcieport" && !given.contains(address))?;
+    Some(format!(
+        "it shares IOMMU group {group} with {neighbour}, which is bound to {its}; a group is given out as a whole: \
+         unbind that one too, or use a slot with ACS"
+    ))
 }
 
 fn used_by(holders: &[Holder]) -> String {

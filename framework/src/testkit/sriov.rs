@@ -20,6 +20,9 @@ pub enum Card {
     E810,
 }
 
+/// A file of a PF that no kernel has: the group that its VFs join.
+const JOINED_GROUP: &str = "fake_vfs_iommu_group";
+
 struct Port {
     address: &'static str,
     interface: &'static str,
@@ -141,6 +144,16 @@ impl FakeHost {
         }
     }
 
+    /// Puts the VFs that a PF gets from now on into the IOMMU group of a function, as in a slot without ACS;
+    /// otherwise each has its own.
+    ///
+    /// # Panics
+    /// When there is no such function.
+    pub fn new_vfs_join(&self, pf: PciAddress, function: PciAddress) {
+        let group: u32 = link_number(&self.host.function(function).join("iommu_group"));
+        write(&self.host.function(pf).join(JOINED_GROUP), &group.to_string());
+    }
+
     /// Gives a function an interface.
     ///
     /// # Panics
@@ -187,7 +200,7 @@ impl FakeHost {
         for driver in [family.pf_driver, family.vf_driver] {
             create_dir(&self.path("sys/bus/pci/drivers").join(driver));
         }
-        let folder = self.add_function(address, port.device, port.numa_node);
+        let folder = self.add_function(address, port.device, port.numa_node, None);
         for (file, number) in [
             ("sriov_totalvfs", port.total_vfs),
             ("sriov_numvfs", 0),
@@ -203,11 +216,12 @@ impl FakeHost {
         self.add_interface(address, port.interface, &mac, true);
     }
 
-    fn add_function(&self, address: PciAddress, device: u16, numa_node: i32) -> PathBuf {
+    fn add_function(&self, address: PciAddress, device: u16, numa_node: i32, group: Option<u32>) -> PathBuf {
         let folder = self.host.function(address);
         create_dir(&folder);
         let groups = self.path("sys/kernel/iommu_groups");
-        let group = (1u32..).find(|group| !groups.join(group.to_string()).exists()).expect("numbers do not end");
+        let own = || (1u32..).find(|group| !groups.join(group.to_string()).exists()).expect("numbers do not end");
+        let group = group.unwrap_or_else(own);
         create_dir(&groups.join(format!("{group}/devices")));
         link(&format!("../../../../bus/pci/devices/{address}"), &groups.join(format!("{group}/devices/{address}")));
         write(&folder.join("vendor"), "0x8086");
@@ -223,7 +237,9 @@ impl FakeHost {
         let device = fs::read_to_string(folder.join("sriov_vf_device")).expect("the PF's file");
         let device = u16::from_str_radix(device.trim(), 16).expect("a number");
         let address = self.vf(pf, index);
-        let vf = self.add_function(address, device, read(&folder.join("numa_node")));
+        let joined = folder.join(JOINED_GROUP);
+        let group = joined.exists().then(|| read(&joined));
+        let vf = self.add_function(address, device, read(&folder.join("numa_node")), group);
         link(&format!("../{pf}"), &vf.join("physfn"));
         link(&format!("../{address}"), &folder.join(format!("virtfn{index}")));
         if read::<u8>(&folder.join("sriov_drivers_autoprobe")) == 1 {
@@ -237,7 +253,11 @@ impl FakeHost {
         let group: u32 = link_number(&self.host.function(address).join("iommu_group"));
         self.bind(address, None);
         fs::remove_dir_all(self.host.function(address)).expect("the VF's folder");
-        fs::remove_dir_all(self.path(format!("sys/kernel/iommu_groups/{group}"))).expect("its group");
+        let members = self.path(format!("sys/kernel/iommu_groups/{group}/devices"));
+        fs::remove_file(members.join(address.to_string())).expect("its place in its group");
+        if fs::read_dir(&members).expect("its group").next().is_none() {
+            fs::remove_dir_all(members.parent().expect("a group")).expect("its group");
+        }
         fs::remove_file(self.host.function(pf).join(format!("virtfn{index}"))).expect("the PF's link");
     }
 }

@@ -247,6 +247,39 @@ fn what_new_vfs_come_with_may_stand_in_the_way() {
 }
 
 #[test]
+fn a_vf_that_shares_its_group_is_not_bound_whether_it_is_there_or_made() {
+    let mut machine = machine(Card::X710, 0);
+    let (pf, other) = (machine.pf, Card::X710.pfs()[1]);
+    machine.fake.new_vfs_join(pf, other);
+    let shared = |vf: u16| {
+        format!(
+            "v{vf}: it shares IOMMU group 2 with 0000:3b:00.1, which is bound to i40e; a group is given out as a whole: \
+             unbind that one too, or use a slot with ACS"
+        )
+    };
+    // Before they are made nobody knows.
+    let desired = two(pf);
+    assert_eq!(machine.refusals(&desired), "");
+    let error = machine.apply(&desired).unwrap_err().to_string();
+    let why =
+        format!("what the first steps made stands in the way:\n  {}\nwhat was done before was taken back", shared(0));
+    assert_eq!(error, why);
+    assert_eq!((machine.state()[0].pf.num_vfs, machine.state()[0].pf.autoprobe), (0, true));
+    machine.fake.set_num_vfs(pf, 2);
+    let desired = DesiredPf { num_vfs: 2, ..desired };
+    assert_eq!(machine.refusals(&desired), [shared(0), shared(1)].join("\n"));
+
+    // With all of the group it works, whichever of them is first.
+    machine.fake.bind(other, None);
+    for vfs in [0, 2] {
+        machine.fake.set_num_vfs(pf, vfs);
+        let desired = DesiredPf { num_vfs: 2, autoprobe: true, ..two(pf) };
+        machine.apply(&desired).unwrap();
+        machine.fake.set_num_vfs(pf, 0);
+    }
+}
+
+#[test]
 fn nobody_loses_a_vf() {
     let mut machine = machine(Card::Intel82576, 4);
     let address = machine.fake.vf(machine.pf, 3);
