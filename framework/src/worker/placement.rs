@@ -111,24 +111,35 @@ impl Topology {
     }
 }
 
-/// The cores that are isolated and that this process' control group has: it may move there, though it
-/// was not put there.
-pub(super) fn isolated_cores() -> BTreeSet<usize> {
-    let isolated = list_in(Path::new("/sys/devices/system/cpu/isolated"));
-    match control_group_cores() {
+/// The cores of the machine at `root` that are isolated and that this process' control group has: it may move
+/// there, though it was not put there.
+pub(super) fn isolated_cores(root: &Path) -> BTreeSet<usize> {
+    let isolated = list_in(&root.join("sys/devices/system/cpu/isolated"));
+    match control_group_cores(root) {
         Some(ours) => isolated.intersection(&ours).copied().collect(),
         None => isolated,
     }
 }
 
-/// What the control group (version 2) of this process allows; nothing where it does not say.
-fn control_group_cores() -> Option<BTreeSet<usize>> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let folder = Path::new("/sys/fs/cgroup").join(path);
-    let files = folder.ancestors().take_while(|folder| folder.starts_with("/sys/fs/cgroup"));
-    let file = files.map(|folder| folder.join("cpuset.cpus.effective")).find(|file| file.exists())?;
-    Some(list_in(&file)).filter(|cores| !cores.is_empty())
+/// What the control group of this process allows; nothing where it does not say. In version 1 the controller of
+/// cores has groups of its own, and version 2 then does not have it.
+fn control_group_cores(root: &Path) -> Option<BTreeSet<usize>> {
+    let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    // Each line is `number:controllers:/group`, version 2 without controllers.
+    let groups = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(":/"));
+    let first = groups().find(|(controllers, _)| controllers.split(',').any(|controller| controller == "cpuset"));
+    let (mount, group, names) = match first {
+        Some((_, group)) => ("sys/fs/cgroup/cpuset", group, &["cpuset.effective_cpus", "cpuset.cpus"][..]),
+        None => {
+            let (_, group) = groups().find(|(controllers, _)| controllers.is_empty())?;
+            ("sys/fs/cgroup", group, &["cpuset.cpus.effective"][..])
+        }
+    };
+    // A container may see its own group as the root, and a group has what the one above it has unless it says more.
+    let (mount, folder) = (root.join(mount), root.join(mount).join(group));
+    let folders = folder.ancestors().take_while(|folder| folder.starts_with(&mount));
+    let files = folders.flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    files.map(|file| list_in(&file)).find(|cores| !cores.is_empty())
 }
 
 /// The numbers in a small file, written as `0-3,8`.
@@ -179,6 +190,43 @@ mod tests {
         for text in ["", "\n", "x", "3-1", "0-99999999999", "-1"] {
             assert_eq!(list(text), BTreeSet::new(), "{text:?}");
         }
+    }
+
+    /// The isolated cores of a machine with 2-7 isolated and these files, to a process in these groups.
+    fn isolated_in(groups: &str, files: &[(&str, &str)]) -> Vec<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let isolated = ("sys/devices/system/cpu/isolated", "2-7\n");
+        for (file, text) in [isolated, ("proc/self/cgroup", groups)].iter().chain(files) {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        isolated_cores(folder.path()).into_iter().collect()
+    }
+
+    #[test]
+    fn isolated_cores_are_those_of_the_control_group() {
+        let all = [2, 3, 4, 5, 6, 7];
+        assert_eq!(isolated_in("", &[]), all);
+        assert_eq!(isolated_in("no sense\n7:cpuset\n0::\n", &[]), all);
+
+        // Version 2: the group's own, that of the nearest above that has the controller, or all.
+        let slice = ("sys/fs/cgroup/a.slice/cpuset.cpus.effective", "0-4\n");
+        let own = ("sys/fs/cgroup/a.slice/b/cpuset.cpus.effective", "3,9\n");
+        assert_eq!(isolated_in("0::/a.slice/b\n", &[slice, own]), [3]);
+        assert_eq!(isolated_in("0::/a.slice/b\n", &[slice]), [2, 3, 4]);
+        assert_eq!(isolated_in("0::/\n", &[slice]), all);
+
+        // Version 1, also beside version 2, and with an older kernel's file.
+        let groups = "12:memory:/m\n11:cpuset,cpu:/docker/c1\n1:name=systemd:/s\n0::/a.slice/b\n";
+        let effective = ("sys/fs/cgroup/cpuset/docker/c1/cpuset.effective_cpus", "5-6\n");
+        let wanted = ("sys/fs/cgroup/cpuset/docker/c1/cpuset.cpus", "4-6\n");
+        assert_eq!(isolated_in(groups, &[effective, wanted, own]), [5, 6]);
+        assert_eq!(isolated_in(groups, &[wanted, own]), [4, 5, 6]);
+        // A container's own group is the root of what it sees.
+        assert_eq!(isolated_in(groups, &[("sys/fs/cgroup/cpuset/cpuset.effective_cpus", "7\n"), own]), [7]);
+        // No group of cores at all.
+        assert_eq!(isolated_in("12:memory:/m\n", &[own]), all);
     }
 
     #[test]

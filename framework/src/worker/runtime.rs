@@ -11,6 +11,7 @@ use crate::pipeline::{Stage, Totals};
 use crate::port::RxQueue;
 use crate::telemetry::{Counter, Histogram, cycles};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// The cores that workers of this process may run on, in order: those it may run on itself, and isolated
 /// ones, on which it is only if it was put there.
 pub fn cores() -> Vec<usize> {
-    let mut cores = isolated_cores();
+    let mut cores = isolated_cores(Path::new("/"));
     cores.extend(core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id));
     if cores.is_empty() { vec![0] } else { cores.into_iter().collect() }
 }
