@@ -41,6 +41,8 @@ pub(crate) enum Job {
         /// Part of the line's rate.
         rate: f64,
     },
+    /// Threads that only read the clock.
+    Clocks,
     /// One size of RFC 2544.
     Rfc2544 {
         #[command(flatten)]
@@ -68,6 +70,7 @@ impl Job {
             }
             Job::Lookup => vec!["lookup".to_owned()],
             Job::Wire { rate } => vec!["wire".to_owned(), rate.to_string()],
+            Job::Clocks => vec!["clocks".to_owned()],
             Job::Rfc2544 { options } => ["rfc2544".to_owned()].into_iter().chain(options.arguments()).collect(),
             Job::Path { what } => vec!["path".to_owned(), what.name().to_owned()],
         }
@@ -133,6 +136,7 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
         }
         Job::Lookup => serde_json::to_string(&lookup::measure(&eal, plan)?)?,
         Job::Wire { rate } => serde_json::to_string(&wire::measure(&eal, plan, rate)?)?,
+        Job::Clocks => serde_json::to_string(&wire::measure_clocks(plan)?)?,
         Job::Rfc2544 { options } => serde_json::to_string(&rfc2544::measure(&eal, plan, &options)?)?,
         Job::Path { what } => serde_json::to_string(&instructions::measure(&eal, what)?)?,
     };

@@ -9,7 +9,7 @@ use crate::testpmd::Testpmd;
 use crate::{Plan, crowd, say};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use iogate::eal::Eal;
-use iogate::pipeline::{DropReason, Outlet};
+use iogate::pipeline::{DropReason, Outlet, Stage};
 use iogate::port::RxQueue;
 use iogate::telemetry::cycles_per_second;
 use iogate::worker::{Idle, Poller, Runtime, cores};
@@ -310,7 +310,7 @@ pub(crate) fn first_uplinks(config: &Config) -> Result<Active> {
 }
 
 /// What the gateway dropped, by reason.
-pub(crate) fn drops(poller: &Poller<Meta, Switch>) -> BTreeMap<String, u64> {
+pub(crate) fn drops(poller: &Poller<Meta, impl Stage<Meta> + 'static>) -> BTreeMap<String, u64> {
     let mut drops = BTreeMap::new();
     for reason in DropReason::all() {
         let sources = poller.sources().iter().map(|source| source.drops().packets(reason)).sum::<u64>();

@@ -20,6 +20,7 @@ mod mix;
 mod modes;
 mod pages;
 mod peers;
+#[allow(unsafe_code)]
 mod priority;
 mod report;
 mod rfc2544;

@@ -1,9 +1,10 @@
 //! What is at the other ends of the gateway's ports: a line that brings frames, and lines that take them.
 
 use super::line::Line;
+use super::presence::Presence;
 use iogate::memory::{Batch, MbufPool};
 use iogate::packet::Stamp;
-use iogate::pipeline::{Context, Description, Outlet, Stage};
+use iogate::pipeline::{Context, Description, DropReason, Outlet, Stage};
 use iogate::telemetry::{Counter, Histogram, cycles};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +30,12 @@ pub(crate) struct WireCounters {
     pub(crate) congested: Counter,
     /// Ticks that the line was idle because this worker did not come.
     pub(crate) idle: Counter,
+    /// Of the frames that found the gateway's port full, those that came while its worker was away or behind for it.
+    pub(crate) excused: Counter,
     /// Ticks from a frame's last bit in to its first bit out (RFC 1242, section 3.8: store and forward).
     pub(crate) latency: Histogram,
+    /// The same of frames that met neither worker away nor behind for it.
+    pub(crate) undisturbed: Histogram,
 }
 
 /// The stage of the worker that plays the lines. Polls the far ends of the ports.
@@ -46,6 +51,10 @@ pub(crate) struct Ends {
     most_waiting: u64,
     most_behind: u64,
     running: bool,
+    /// Frames that found the gateway's port full so far.
+    full: u64,
+    gateway: Arc<Presence>,
+    own: Arc<Presence>,
     counters: Arc<WireCounters>,
 }
 
@@ -60,6 +69,7 @@ impl Ends {
         templates: Vec<Template>,
         line_in: Line,
         lines_out: Vec<Line>,
+        gateway: Arc<Presence>,
         hz: u64,
     ) -> Ends {
         let microseconds = |count: u64| hz * count / 1_000_000;
@@ -73,6 +83,9 @@ impl Ends {
             most_waiting: microseconds(300),
             most_behind: microseconds(50),
             running: false,
+            full: 0,
+            gateway,
+            own: Arc::new(Presence::new(hz)),
             counters: Arc::default(),
         }
     }
@@ -80,16 +93,22 @@ impl Ends {
     pub(crate) fn counters(&self) -> &Arc<WireCounters> {
         &self.counters
     }
+
+    /// What is known of the worker that plays the lines.
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        &self.own
+    }
 }
 
 impl Stage for Ends {
     /// The frames that have arrived by now.
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
+        let now = cycles();
+        self.own.round(now);
         if !self.counters.on.load(Ordering::Relaxed) {
             self.running = false;
             return;
         }
-        let now = cycles();
         if !self.running || self.line_in.next_end(self.templates[0].bytes.len()) + self.most_behind < now {
             // A real line brings no burst afterwards because somebody was away.
             let idle = self.line_in.skip_to(now);
@@ -126,12 +145,18 @@ impl Stage for Ends {
         self.counters.brought.add(made as u64);
         // What finds no room is dropped there, as a card does whose queue is full.
         self.outlet.push_all(batch);
+        let full = self.outlet.counters().drops().packets(DropReason::TX_FULL);
+        if full != self.full && self.gateway.is_behind(cycles()) {
+            self.counters.excused.add(full - self.full);
+        }
+        self.full = full;
     }
 
     /// What the gateway sent to one of its ports.
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
         let now = cycles();
         let line = &mut self.lines_out[cx.source()];
+        let disturbed = self.gateway.is_behind(now) || self.own.is_behind(now);
         let mut taken = 0;
         for packet in batch.packets() {
             if line.backlog(now) > self.most_waiting {
@@ -141,7 +166,11 @@ impl Stage for Ends {
             taken += 1;
             let passage = line.pass(now, packet.len());
             if let Ok(stamp) = Stamp::at_end(packet.data()) {
-                self.counters.latency.record(passage.begin.saturating_sub(stamp.time()));
+                let latency = passage.begin.saturating_sub(stamp.time());
+                self.counters.latency.record(latency);
+                if !disturbed {
+                    self.counters.undisturbed.record(latency);
+                }
             }
         }
         self.counters.taken.add(taken);
