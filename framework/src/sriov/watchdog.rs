@@ -73,6 +73,8 @@ pub struct Watchdog {
     behind_since: Option<Instant>,
     stalled_since: Option<Instant>,
     well_since: Option<Instant>,
+    /// What the last restart was for, if it did not go well: no sign of life may come since.
+    failed: Option<Ailment>,
 }
 
 /// The longest time between two restarts.
@@ -92,6 +94,7 @@ impl Watchdog {
             behind_since: None,
             stalled_since: None,
             well_since: None,
+            failed: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Watchdog {
             () if self.faulted => Some(Ailment::Faulted),
             // Not before the other side is there to answer.
             () if !pf_up => None,
+            () if self.failed.is_some() => self.failed,
             () if self.pf_was_down => Some(Ailment::PfWasDown),
             () if long(self.behind_since) => Some(Ailment::LinkBehind),
             () if long(self.stalled_since) => Some(Ailment::Stalled),
@@ -126,8 +130,9 @@ impl Watchdog {
         ailment.filter(|_| self.not_before.is_none_or(|at| now >= at))
     }
 
-    /// To be told when it was restarted, and whether that went well.
-    pub fn restarted(&mut self, now: Instant, well: bool) {
+    /// To be told when it was restarted for an ailment, and whether that went well. What did not is tried again.
+    pub fn restarted(&mut self, now: Instant, ailment: Ailment, well: bool) {
+        self.failed = (!well).then_some(ailment);
         if well {
             (self.pf_was_down, self.reset_asked, self.faulted) = (false, false, false);
         }
@@ -163,7 +168,7 @@ mod tests {
             let now = start + Duration::from_millis(at * 100);
             if let Some(ailment) = dog.look(now, signs(at)) {
                 restarts.push((at, ailment));
-                dog.restarted(now, restart_helps);
+                dog.restarted(now, ailment, restart_helps);
             }
         }
         restarts
@@ -201,6 +206,15 @@ mod tests {
         // From 3 s on nothing is sent, and now and then something is refused.
         let signs = |at: u64| VfSigns { sent: at.min(30), refused: at.saturating_sub(30) / 3, ..WELL };
         assert_eq!(watch(true, signs, 45), [(43, Ailment::Stalled)]);
+    }
+
+    #[test]
+    fn a_restart_that_fails_is_tried_again_though_nothing_more_is_sent() {
+        // Nobody sends any more once it is taken for dead, and nothing else shows.
+        let signs = |at: u64| VfSigns { link: false, pf: None, sent: at.min(30), refused: at.clamp(30, 41), ..WELL };
+        let restarts = watch(false, signs, 200);
+        assert_eq!(restarts, [41, 51, 71, 111, 191].map(|at| (at, Ailment::Stalled)));
+        assert_eq!(watch(true, signs, 200), restarts[..1]);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Patient {
         let begun = Instant::now();
         let outcome = restart(state, self.at, self.role, how);
         self.failed = outcome.is_err();
-        self.dog.restarted(Instant::now(), outcome.is_ok());
+        self.dog.restarted(Instant::now(), ailment, outcome.is_ok());
         match outcome {
             Ok(()) => {
                 state.restarts[self.at].fetch_add(1, Ordering::Relaxed);
