@@ -8,11 +8,12 @@ use iogate::pipeline::DropReason;
 use iogate::port::Restart;
 use iogate::sriov::{Ailment, Host, IommuFaults, PciAddress, VfSigns, Watchdog};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The thread that watches.
 pub(super) struct Watch {
@@ -29,31 +30,45 @@ impl Watch {
         let roles = state.config.ports().map(|(role, ..)| role).enumerate();
         let watched: Vec<_> = roles.filter(|(at, _)| ports::is_vf(state.ports[*at].spec())).collect();
         let Some(model) = state.config.gateway.watchdog.filter(|_| !watched.is_empty()) else { return Ok(None) };
-        let end = Arc::new(AtomicBool::new(false));
-        let (state, ended) = (state.clone(), end.clone());
         let mut patients: Vec<_> = watched
             .into_iter()
             .map(|(at, role)| Patient { at, role, dog: Watchdog::new(model.patience), failed: false, gone: false })
             .collect();
+        // Not in most containers; a device that the IOMMU has stopped shows otherwise there.
+        let mut faults = IommuFaults::follow(Path::new("/dev/kmsg")).ok();
+        let state = state.clone();
+        let look = move || {
+            let faulty = faults.as_mut().map(IommuFaults::take).unwrap_or_default();
+            patients.iter_mut().for_each(|patient| patient.look(&state, &faulty));
+        };
+        Ok(Some(Watch::every(model.interval, look)?))
+    }
+
+    /// Looks every so often, until it is dropped, which does not wait for the next time.
+    fn every(interval: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Watch> {
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = end.clone();
         let watch = move || {
-            // Not in most containers; a device that the IOMMU has stopped shows otherwise there.
-            let mut faults = IommuFaults::follow(Path::new("/dev/kmsg")).ok();
             while !ended.load(Ordering::Relaxed) {
-                let faulty = faults.as_mut().map(IommuFaults::take).unwrap_or_default();
-                patients.iter_mut().for_each(|patient| patient.look(&state, &faulty));
-                std::thread::sleep(model.interval);
+                look();
+                // To look may have taken the wake-up call for its own.
+                if !ended.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(interval);
+                }
             }
         };
         let thread = std::thread::Builder::new().name("iogate-watchdog".into()).spawn(watch)?;
-        Ok(Some(Watch { end, thread: Some(thread) }))
+        Ok(Watch { end, thread: Some(thread) })
     }
 }
 
 impl Drop for Watch {
     /// Ends it; to be done before the workers end, which it talks to.
     fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         self.end.store(true, Ordering::Relaxed);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        thread.thread().unpark();
+        if thread.join().is_err() {
             tracing::error!("the watchdog panicked");
         }
     }
@@ -135,4 +150,20 @@ fn rest(state: &State, at: usize, on: bool) -> Result<()> {
         })??;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn it_ends_before_it_would_look_again() {
+        let (looked, looks) = mpsc::channel();
+        // The test would not end else.
+        let watch = Watch::every(Duration::from_secs(100 * 24 * 3600), move || looked.send(()).unwrap()).unwrap();
+        looks.recv().unwrap();
+        drop(watch);
+        assert!(looks.recv().is_err(), "and looks no more");
+    }
 }
