@@ -245,10 +245,10 @@ fn ports(state: &State) -> Vec<PortRow> {
     let row = |(at, port): (usize, &Port)| {
         let stats = port.stats().unwrap_or_default();
         let link = port.link().ok();
-        let (receives, unserved) = match &state.receives[at] {
+        let (receives, unserved) = match state.receptions[at].receives() {
             Receives::Everything => ("everything".into(), Vec::new()),
             Receives::Addresses { macs, groups, unserved } => {
-                (format!("{} addresses, {groups} groups", macs.len()), unserved.clone())
+                (format!("{} addresses, {groups} groups", macs.len()), unserved)
             }
         };
         PortRow {

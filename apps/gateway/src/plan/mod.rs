@@ -9,7 +9,7 @@ mod watchdog;
 
 use logins::Logins;
 pub use placement::show as show_placement;
-pub use receive::Receives;
+pub use receive::{Receives, Reception};
 pub use uplinks::UplinkChoice;
 
 use crate::config::Config;
@@ -28,7 +28,7 @@ use iogate::sriov::Host;
 use iogate::worker::{Idle, Poller, Runtime, Topology, WorkerStats, cores};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use watchdog::Watch;
 
@@ -59,8 +59,8 @@ pub struct State {
     pub started: Instant,
     /// Links, then uplinks.
     pub ports: Vec<Port>,
-    /// What each receives.
-    pub receives: Vec<Receives>,
+    /// What each was told to receive.
+    pub receptions: Vec<Reception>,
     /// How often each was restarted.
     pub restarts: Vec<AtomicU64>,
     /// What the data path looks things up in.
@@ -78,18 +78,22 @@ pub struct State {
 impl State {
     /// By network, the uplink in use.
     pub fn active(&self) -> Arc<Active> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.active).clone()
     }
 
     /// Addresses that attachments have by FIP, besides their own.
     pub fn logins(&self) -> Vec<(u32, MacAddr)> {
-        self.logins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.logins).clone()
     }
 
     /// Where the packets of all workers went so far.
     pub fn totals(&self) -> Totals {
         self.workers.iter().fold(Totals::default(), |sum, worker| sum.plus(worker.poller.totals()))
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running gateway.
@@ -119,7 +123,7 @@ impl Gateway {
             .cache(mbuf.per_core_cache)
             .create()
             .context("mbuf of [gateway]")?;
-        let (ports, receives): (Vec<_>, Vec<_>) = ports::open(&config, &eal, &pool)?.into_iter().unzip();
+        let (ports, receptions): (Vec<_>, Vec<_>) = ports::open(&config, &eal, &pool)?.into_iter().unzip();
         ports::enough_buffers(&ports, mbuf.count)?;
         let tables = Arc::new(Tables::new(&config));
         let mut choice = UplinkChoice::new(&config);
@@ -162,7 +166,7 @@ impl Gateway {
             started: Instant::now(),
             restarts: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
-            receives,
+            receptions,
             tables,
             workers,
             pool: pool.clone(),
@@ -218,7 +222,7 @@ impl Gateway {
                 tracing::warn!("network \"{}\": uplink {} instead of {}", network.name, name(new), name(old));
             }
         }
-        *self.state.active.lock().unwrap_or_else(PoisonError::into_inner) = active;
+        *lock(&self.state.active) = active;
         Ok(())
     }
 
@@ -237,8 +241,7 @@ impl Gateway {
             // The old ones come back here to be freed.
             drop(worker.poller.call(move |poll| poll.stage_mut().set_tables(tables))?);
         }
-        let before =
-            std::mem::replace(&mut *state.logins.lock().unwrap_or_else(PoisonError::into_inner), logins.clone());
+        let before = std::mem::replace(&mut *lock(&state.logins), logins.clone());
         receive::follow_logins(state, &before, &logins);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Opening the ports, and the ways out to them from every worker.
 
-use super::receive::{Receives, Wanted};
+use super::receive::Reception;
 use crate::config::Config;
 use crate::config::model::{Idle, PortRef};
 use anyhow::{Context, Result, bail};
@@ -38,7 +38,7 @@ pub(super) fn describe(config: &Config, port: PortRef) -> String {
 const ETHERNET_AND_TAG: u16 = 18;
 
 /// Opens all ports, and tells each what to receive.
-pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(Port, Receives)>> {
+pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(Port, Reception)>> {
     let mut ports = Vec::new();
     for (role, _, spec, queues) in config.ports() {
         let name = describe(config, role);
@@ -65,11 +65,11 @@ pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(P
                 tracing::info!("{name}: the MTU of interface {interface} was {before}, is {mtu} now and remains so");
             }
         }
-        let receives = match is_vf(spec) {
-            true => Wanted::of(config, role).tell(&*port, &name),
-            false => Receives::Everything,
-        };
-        ports.push((port, receives));
+        let reception = Reception::new(config, role);
+        if is_vf(spec) {
+            reception.tell(&*port, &name);
+        }
+        ports.push((port, reception));
     }
     Ok(ports)
 }

@@ -4,7 +4,7 @@
 //! function lets it: it is told the VLANs, and every address if that is allowed, or else the addresses by
 //! themselves. What it refuses is said, with the adapters that frames do not reach.
 
-use super::{State, ports};
+use super::{State, lock, ports};
 use crate::config::Config;
 use crate::config::model::{Adapter, AdapterKind, PortRef, Protocol};
 use iogate::packet::MacAddr;
@@ -12,6 +12,7 @@ use iogate::packet::fip;
 use iogate::port::Device;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Mutex;
 
 /// What a port receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +31,34 @@ pub enum Receives {
     },
 }
 
+/// What a port was told to receive, and what came of it.
+#[derive(Debug)]
+pub struct Reception {
+    wanted: Wanted,
+    receives: Mutex<Receives>,
+}
+
+impl Reception {
+    /// Of a port that was told nothing so far.
+    pub(super) fn new(config: &Config, port: PortRef) -> Self {
+        Reception { wanted: Wanted::of(config, port), receives: Mutex::new(Receives::Everything) }
+    }
+
+    /// Tells a virtual function, also one that was reset. `name` is the port's in messages.
+    pub(super) fn tell(&self, card: &impl Filters, name: &str) {
+        let receives = self.wanted.tell(card, name);
+        *lock(&self.receives) = receives;
+    }
+
+    /// What it receives.
+    pub fn receives(&self) -> Receives {
+        lock(&self.receives).clone()
+    }
+}
+
 /// What must come in through a port for the gateway to do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+struct Wanted {
     /// Addresses of stations, and the adapters that have them.
     macs: Vec<(MacAddr, String)>,
     /// Adapters that send to anybody, which no list of addresses can say.
@@ -43,7 +69,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// From servers come frames for anybody, from the world outside those for the adapters.
-    pub(super) fn of(config: &Config, port: PortRef) -> Self {
+    fn of(config: &Config, port: PortRef) -> Self {
         let mut wanted = Wanted::default();
         for (_, adapter) in config.adapters() {
             for attachment in &adapter.attachments {
@@ -77,8 +103,7 @@ impl Wanted {
         wanted
     }
 
-    /// Tells a virtual function.
-    pub(super) fn tell(&self, card: &impl Filters, name: &str) -> Receives {
+    fn tell(&self, card: &impl Filters, name: &str) -> Receives {
         for vlan in &self.vlans {
             if !card.vlan(*vlan) {
                 tracing::warn!("{name}: the card refuses VLAN {vlan}, and frames that are tagged with it");
@@ -186,7 +211,7 @@ fn told_of(state: &State, number: u32) -> impl Iterator<Item = usize> {
     let network = usize::from(state.tables.attachment(number).network);
     let uplinks = state.tables.networks[network].uplinks.iter();
     let ports = uplinks.map(|uplink| state.config.links.len() + uplink.index());
-    ports.filter(|at| matches!(state.receives[*at], Receives::Addresses { .. }))
+    ports.filter(|at| matches!(state.receptions[*at].receives(), Receives::Addresses { .. }))
 }
 
 fn receive_login(port: &Device, mac: MacAddr) {
@@ -294,6 +319,18 @@ mod tests {
         let card = Card { trusted: true, ..Card::default() };
         assert_eq!(Wanted::of(&config, port(&config, "net-a")).tell(&card, "u"), Receives::Everything);
         assert_eq!(card.told.into_inner(), (vec![], vec![], vec![110]));
+    }
+
+    #[test]
+    fn what_it_receives_is_what_it_was_told_last() {
+        let config = house();
+        let reception = Reception::new(&config, port(&config, "net-a"));
+        assert_eq!(reception.receives(), Receives::Everything);
+        reception.tell(&Card::default(), "u");
+        assert!(matches!(reception.receives(), Receives::Addresses { unserved, .. } if unserved.len() == 7));
+        // It was reset, and is trusted now.
+        reception.tell(&Card { trusted: true, ..Card::default() }, "u");
+        assert_eq!(reception.receives(), Receives::Everything);
     }
 
     #[test]

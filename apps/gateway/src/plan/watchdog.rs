@@ -1,7 +1,6 @@
 //! Restarts ports on virtual functions that have died, while all others go on.
 
-use super::receive::{self, Wanted};
-use super::{State, ports};
+use super::{State, ports, receive};
 use crate::config::model::PortRef;
 use anyhow::Result;
 use iogate::pipeline::DropReason;
@@ -135,7 +134,7 @@ fn restart(state: &State, at: usize, role: PortRef, how: Restart) -> Result<()> 
     let port = &state.ports[at];
     rest(state, at, true)?;
     port.restart(how)?;
-    Wanted::of(&state.config, role).tell(&**port, &ports::describe(&state.config, role));
+    state.receptions[at].tell(&**port, &ports::describe(&state.config, role));
     receive::repeat_logins(state, at);
     rest(state, at, false)
 }
