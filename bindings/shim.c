@@ -656,7 +656,8 @@ int shim_flow_isolate(uint16_t port, int on, struct shim_flow_error *error)
 	return flow_outcome(rte_flow_isolate(port, on, &from), &from, error);
 }
 
-/* Written by EAL's interrupt thread, taken by anybody. */
+/* Written by EAL's interrupt thread, taken by anybody. Never unregistered: DPDK keeps one of what is registered twice,
+ * also for the next device that has the number. */
 static unsigned int events_seen[RTE_MAX_ETHPORTS];
 
 static int remember_event(uint16_t port, enum rte_eth_event_type type, void *unused, void *also_unused)

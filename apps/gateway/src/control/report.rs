@@ -243,7 +243,7 @@ pub fn make(state: &State, topic: Topic) -> Report {
 
 fn ports(state: &State) -> Vec<PortRow> {
     let row = |(at, port): (usize, &Port)| {
-        let stats = port.stats().unwrap_or_default();
+        let stats = state.stats(at);
         let link = port.link().ok();
         let (receives, unserved) = match state.receptions[at].receives() {
             Receives::Everything => ("everything".into(), Vec::new()),
@@ -412,8 +412,8 @@ fn drops(state: &State) -> Vec<DropRow> {
             add_all(at, true, outlet.drops());
         }
     }
-    for (at, port) in state.ports.iter().enumerate() {
-        let stats = port.stats().unwrap_or_default();
+    for at in 0..state.ports.len() {
+        let stats = state.stats(at);
         add(at, false, "port-rx-missed", "The worker did not fetch it in time.", stats.rx_missed, None);
         add(at, false, "port-rx-error", "The port received it broken.", stats.rx_errors, None);
         add(at, false, "port-rx-no-buffer", "The pool had no buffer for it.", stats.rx_no_buffer, None);

@@ -9,6 +9,7 @@ mod watchdog;
 
 use logins::Logins;
 pub use placement::show as show_placement;
+use ports::LastStats;
 pub use receive::{Receives, Reception};
 pub use uplinks::UplinkChoice;
 
@@ -23,7 +24,7 @@ use iogate::eal::{Eal, HugePages};
 use iogate::memory::MbufPool;
 use iogate::packet::MacAddr;
 use iogate::pipeline::Totals;
-use iogate::port::Port;
+use iogate::port::{Port, PortStats};
 use iogate::sriov::Host;
 use iogate::worker::{Idle, Poller, Runtime, Topology, WorkerStats, cores};
 use std::sync::Arc;
@@ -73,6 +74,7 @@ pub struct State {
     pub stop: AtomicBool,
     active: Mutex<Arc<Active>>,
     logins: Mutex<Vec<(u32, MacAddr)>>,
+    last_stats: Vec<LastStats>,
 }
 
 impl State {
@@ -84,6 +86,11 @@ impl State {
     /// Addresses that attachments have by FIP, besides their own.
     pub fn logins(&self) -> Vec<(u32, MacAddr)> {
         lock(&self.logins).clone()
+    }
+
+    /// The counters of a port, by position; while it is restarted, those before.
+    pub fn stats(&self, at: usize) -> PortStats {
+        self.last_stats[at].or_last(self.ports[at].stats())
     }
 
     /// Where the packets of all workers went so far.
@@ -165,6 +172,7 @@ impl Gateway {
         let state = State {
             started: Instant::now(),
             restarts: ports.iter().map(|_| AtomicU64::new(0)).collect(),
+            last_stats: ports.iter().map(|_| LastStats::default()).collect(),
             ports,
             receptions,
             tables,

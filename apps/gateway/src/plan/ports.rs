@@ -1,5 +1,6 @@
 //! Opening the ports, and the ways out to them from every worker.
 
+use super::lock;
 use super::receive::Reception;
 use crate::config::Config;
 use crate::config::model::{Idle, PortRef};
@@ -7,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::Outlet;
-use iogate::port::{MbufRing, Port, PortKind, PortSpec, RxQueue};
+use iogate::port::{MbufRing, Port, PortKind, PortSpec, PortStats, RxQueue};
 use iogate::sriov::{Host, Kernel, LocalKernel, Pf, VfSettings};
+use std::sync::Mutex;
 
 /// Position among all ports: links first, then uplinks.
 pub(super) fn index(config: &Config, port: PortRef) -> usize {
@@ -32,6 +34,19 @@ pub(super) fn describe(config: &Config, port: PortRef) -> String {
         PortRef::Uplink(_) => "uplink",
     };
     format!("{what} \"{}\"", name(config, port))
+}
+
+/// The last counters that were read of a port, for a time when it cannot be asked: while it is restarted.
+#[derive(Debug, Default)]
+pub(super) struct LastStats(Mutex<PortStats>);
+
+impl LastStats {
+    /// What was read now, or else the last time.
+    pub(super) fn or_last(&self, read: iogate::Result<PortStats>) -> PortStats {
+        let mut last = lock(&self.0);
+        *last = read.unwrap_or(*last);
+        *last
+    }
 }
 
 /// Ethernet's header and one VLAN tag: what a frame is longer than the MTU of a port.
@@ -180,4 +195,20 @@ pub(super) fn outlets(config: &Config, ports: &[Port]) -> Result<Vec<Vec<Outlet>
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_that_cannot_be_read_are_as_they_were() {
+        let last = LastStats::default();
+        let counted = |rx_packets| PortStats { rx_packets, ..PortStats::default() };
+        let refused = || Err(iogate::Error::AlreadyStarted);
+        for (read, shown) in [(refused(), 0), (Ok(counted(7)), 7), (refused(), 7), (Ok(counted(9)), 9), (refused(), 9)]
+        {
+            assert_eq!(last.or_last(read), counted(shown));
+        }
+    }
 }

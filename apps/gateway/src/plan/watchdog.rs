@@ -132,6 +132,8 @@ impl Patient {
 /// on without it.
 fn restart(state: &State, at: usize, role: PortRef, how: Restart) -> Result<()> {
     let port = &state.ports[at];
+    // What is shown meanwhile.
+    state.stats(at);
     rest(state, at, true)?;
     port.restart(how)?;
     state.receptions[at].tell(&**port, &ports::describe(&state.config, role));
