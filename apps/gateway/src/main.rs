@@ -192,6 +192,11 @@ fn execute(command: Command) -> Result<ExitCode> {
                     return refuse(outcome);
                 }
                 outcome.text.lines().for_each(|line| tracing::info!("{line}"));
+                // Now that they are there.
+                if let Err(problems) = config::check_devices(&config, &file, &Host::local()) {
+                    complain(&problems.to_string());
+                    return Ok(ExitCode::from(WRONG));
+                }
             }
             say(&placement(&config))?;
             return run(config);
@@ -285,6 +290,7 @@ fn refuse(outcome: vf::Outcome) -> Result<ExitCode> {
 fn load(file: &Path) -> Option<Config> {
     let checked = config::load(file).and_then(|config| {
         config::check_cores(&config, file, &iogate::worker::cores())?;
+        config::check_devices(&config, file, &Host::local())?;
         Ok(config)
     });
     checked.map_err(|problems| complain(&problems.to_string())).ok()

@@ -3,7 +3,7 @@
 
 mod support;
 
-use iogate::testkit::{Card, FakeHost, Frame, mac, read_pcap, write_pcap};
+use iogate::testkit::{Frame, mac, read_pcap, write_pcap};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -76,6 +76,22 @@ fn check_and_run_say_everything_that_is_wrong_at_once() {
         // Nothing was begun: no EAL, no socket.
         assert!(!said.contains("EAL"), "{said}");
         assert!(!socket.exists());
+    }
+}
+
+#[test]
+fn a_device_that_is_two_ports_is_found_by_its_address() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let ports = "link = [{ name = \"l\", port = \"3b:02.0\" }, { name = \"m\", port = \"env:PCIDEVICE_OF_TEST/0\" }]";
+    fs::write(file.path(), format!("schema = 1\ngateway = {{ name = \"gw-t\" }}\n{ports}\n")).unwrap();
+    for command in ["check", "run"] {
+        let check = |listed: &str| {
+            Command::new(IOGATE).args([command, path(file.path())]).env("PCIDEVICE_OF_TEST", listed).output().unwrap()
+        };
+        let output = check("0000:3b:02.0");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        let why = "link \"m\": port = \"env:PCIDEVICE_OF_TEST/0\" is 0000:3b:02.0, which is already that of link \"l\"; use another\n";
+        assert!(stderr(&output).ends_with(why), "{}", text(&output));
     }
 }
 
@@ -432,68 +448,4 @@ fn manual_pages_are_written() {
     let output = iogate(&["man", "/nowhere"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write manual pages into /nowhere"), "{}", text(&output));
-}
-
-// ------------------------------------------------------------------ vf
-
-#[test]
-fn vf_plan_says_by_its_exit_code_whether_it_can_be_done() {
-    let folder = tempfile::tempdir().unwrap();
-    FakeHost::create(folder.path(), &[Card::X710, Card::Intel82599]);
-    let file = folder.path().join("gw.toml");
-    let plan = |command: &str, pci: &str, count: u16, more: &str| {
-        let pf = format!("[[pf]]\nname = \"p0\"\npci = \"{pci}\"\nnum_vfs = {count}\n");
-        fs::write(
-            &file,
-            format!("schema = 1\n[gateway]\nname = \"gw-t\"\n{}", if count > 0 { pf.as_str() } else { "" }),
-        )
-        .unwrap();
-        let arguments = ["vf", command, "-c", path(&file), "--sysfs-root", path(folder.path())];
-        let output = iogate(&[&arguments[..], &more.split_whitespace().collect::<Vec<_>>()].concat());
-        (output.status.code(), stdout(&output), stderr(&output))
-    };
-    let (code, out, err) = plan("plan", "3b:00.0", 4, "");
-    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
-    assert!(out.ends_with("2 steps to take; nothing was changed\n"), "{out}");
-    let (code, out, _) = plan("plan", "3b:00.0", 4, "-o json");
-    let json: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &json["steps"][1]["change"]["kind"]), (Some(0), &Value::from("num-vfs")));
-
-    let (code, out, _) = plan("plan", "04:00.0", 64, "");
-    assert_eq!(code, Some(3), "{out}");
-    assert!(out.contains("refused: p0: 64 VFs are more than the 63 that the card has"), "{out}");
-    let (code, out, _) = plan("apply", "04:00.0", 64, "-o json");
-    let json: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, json["refusals"][0]["about"].as_str()), (Some(3), Some("p0")), "{out}");
-
-    // A folder is no machine to change.
-    let (code, _, err) = plan("apply", "3b:00.0", 4, "");
-    assert_eq!(code, Some(1), "{err}");
-    assert!(err.contains("autoprobe off") && err.contains("was taken back"), "{err}");
-    let (code, _, err) = plan("plan", "", 0, "");
-    assert_eq!(code, Some(2), "{err}");
-}
-
-#[test]
-fn vf_list_shows_cards_and_who_uses_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let fake = FakeHost::create(folder.path(), &[Card::Intel82576]);
-    let pf = Card::Intel82576.pfs()[0];
-    fake.set_num_vfs(pf, 2);
-    fake.bind(fake.vf(pf, 0), Some("vfio-pci"));
-    fake.add_process(4711, "dpdk-testpmd", &["/dev/vfio/3"]);
-    let output = must(IOGATE, &["vf", "list", "--sysfs-root", path(folder.path())]);
-    let lines: Vec<&str> = output.lines().collect();
-    assert!(lines[0].trim_start().starts_with("ADDRESS"), "{output}");
-    assert!(lines[1].contains("82576 PF") && lines[1].contains("eth0 (up)") && lines[1].ends_with("2/7"), "{output}");
-    assert!(lines[2].contains("VF 0") && lines[2].ends_with("pid 4711 (dpdk-testpmd) through /dev/vfio/3"), "{output}");
-    let json = must(IOGATE, &["vf", "list", "-o", "json", "--sysfs-root", path(folder.path())]);
-    let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["schema"], 1);
-    assert_eq!(json["pfs"][0]["vfs"][0]["holders"][0]["pid"], 4711);
-    assert_eq!(json["pfs"][1]["family"], "82576");
-
-    let nowhere = iogate(&["vf", "list", "--sysfs-root", path(&folder.path().join("nowhere"))]);
-    assert_eq!(nowhere.status.code(), Some(1));
-    assert!(stderr(&nowhere).contains("sys/bus/pci/devices"), "{}", text(&nowhere));
 }

@@ -1,10 +1,16 @@
-//! `iogate vf plan`, `apply` and `reset` on machines that are trees of files.
+//! `iogate vf` on machines that are trees of files.
+#![forbid(unsafe_code)]
+
+mod support;
 
 use iogate::sriov::{Kernel, VfSettings};
 use iogate::testkit::{Card, FakeHost, FakeKernel};
 use iogate_gateway::config::{self, Config};
 use iogate_gateway::vf;
+use serde_json::Value;
+use std::fs;
 use std::path::{Path, PathBuf};
+use support::{IOGATE, iogate, must, path, stderr, stdout, text};
 
 /// As the kernel answers.
 const EOPNOTSUPP: i32 = 95;
@@ -33,9 +39,9 @@ fn machine(card: Card) -> (FakeHost, FakeKernel, tempfile::TempDir) {
 fn golden(name: &str, text: &str) {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/vf", name].iter().collect();
     if std::env::var_os("IOGATE_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
+        fs::write(&path, text).unwrap();
     }
-    assert_eq!(text, std::fs::read_to_string(&path).unwrap(), "{name}");
+    assert_eq!(text, fs::read_to_string(&path).unwrap(), "{name}");
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn what_is_applied_is_there_stays_there_and_goes() {
     let again = vf::plan(&mut kernel, &config, false).unwrap();
     assert!(again.text.ends_with("nothing to do\n") && !again.refused, "{}", again.text);
     let json = vf::plan(&mut kernel, &config, true).unwrap().text;
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["schema"].as_u64(), json["steps"].as_array().map(Vec::len)), (Some(1), Some(0)));
 
     // While a gateway has it, it stays.
@@ -86,7 +92,7 @@ fn what_is_applied_is_there_stays_there_and_goes() {
     fake.add_process(77, "iogate", &[&format!("/dev/vfio/{group}")]);
     let outcome = vf::reset(&mut kernel, &config, false).unwrap();
     assert!(outcome.refused && outcome.text.contains("is used by pid 77 (iogate)"), "{}", outcome.text);
-    std::fs::remove_dir_all(fake.host().path("proc/77")).unwrap();
+    fs::remove_dir_all(fake.host().path("proc/77")).unwrap();
     assert!(!vf::reset(&mut kernel, &config, false).unwrap().refused);
     let pfs = fake.host().pfs().unwrap();
     assert!(pfs.iter().all(|pf| pf.vfs.is_empty() && pf.autoprobe));
@@ -100,4 +106,66 @@ fn a_step_that_fails_says_so_and_leaves_nothing() {
         vf::apply(&mut kernel, &config(Card::E810, |text| text), false, false).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("Operation not supported") && error.ends_with("was taken back"), "{error}");
     assert!(fake.host().pfs().unwrap().iter().all(|pf| pf.vfs.is_empty()));
+}
+
+#[test]
+fn vf_plan_says_by_its_exit_code_whether_it_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    FakeHost::create(folder.path(), &[Card::X710, Card::Intel82599]);
+    let file = folder.path().join("gw.toml");
+    let plan = |command: &str, pci: &str, count: u16, more: &str| {
+        let pf = format!("[[pf]]\nname = \"p0\"\npci = \"{pci}\"\nnum_vfs = {count}\n");
+        fs::write(
+            &file,
+            format!("schema = 1\n[gateway]\nname = \"gw-t\"\n{}", if count > 0 { pf.as_str() } else { "" }),
+        )
+        .unwrap();
+        let arguments = ["vf", command, "-c", path(&file), "--sysfs-root", path(folder.path())];
+        let output = iogate(&[&arguments[..], &more.split_whitespace().collect::<Vec<_>>()].concat());
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, out, err) = plan("plan", "3b:00.0", 4, "");
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.ends_with("2 steps to take; nothing was changed\n"), "{out}");
+    let (code, out, _) = plan("plan", "3b:00.0", 4, "-o json");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["steps"][1]["change"]["kind"]), (Some(0), &Value::from("num-vfs")));
+
+    let (code, out, _) = plan("plan", "04:00.0", 64, "");
+    assert_eq!(code, Some(3), "{out}");
+    assert!(out.contains("refused: p0: 64 VFs are more than the 63 that the card has"), "{out}");
+    let (code, out, _) = plan("apply", "04:00.0", 64, "-o json");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["refusals"][0]["about"].as_str()), (Some(3), Some("p0")), "{out}");
+
+    // A folder is no machine to change.
+    let (code, _, err) = plan("apply", "3b:00.0", 4, "");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("autoprobe off") && err.contains("was taken back"), "{err}");
+    let (code, _, err) = plan("plan", "", 0, "");
+    assert_eq!(code, Some(2), "{err}");
+}
+
+#[test]
+fn vf_list_shows_cards_and_who_uses_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = FakeHost::create(folder.path(), &[Card::Intel82576]);
+    let pf = Card::Intel82576.pfs()[0];
+    fake.set_num_vfs(pf, 2);
+    fake.bind(fake.vf(pf, 0), Some("vfio-pci"));
+    fake.add_process(4711, "dpdk-testpmd", &["/dev/vfio/3"]);
+    let output = must(IOGATE, &["vf", "list", "--sysfs-root", path(folder.path())]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0].trim_start().starts_with("ADDRESS"), "{output}");
+    assert!(lines[1].contains("82576 PF") && lines[1].contains("eth0 (up)") && lines[1].ends_with("2/7"), "{output}");
+    assert!(lines[2].contains("VF 0") && lines[2].ends_with("pid 4711 (dpdk-testpmd) through /dev/vfio/3"), "{output}");
+    let json = must(IOGATE, &["vf", "list", "-o", "json", "--sysfs-root", path(folder.path())]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["pfs"][0]["vfs"][0]["holders"][0]["pid"], 4711);
+    assert_eq!(json["pfs"][1]["family"], "82576");
+
+    let nowhere = iogate(&["vf", "list", "--sysfs-root", path(&folder.path().join("nowhere"))]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("sys/bus/pci/devices"), "{}", text(&nowhere));
 }

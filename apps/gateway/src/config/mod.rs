@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use iogate::sriov::Host;
 use toml::de::DeTable;
 
 pub use model::Config;
@@ -69,7 +70,18 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// Apart from [`load`], since it is the machine's matter and not the file's; `path` is only for messages.
 pub fn check_cores(config: &Config, path: &Path, there: &[usize]) -> Result<(), Problems> {
-    let list = check::check_cores(&config.workers, there);
+    none(path, check::check_cores(&config.workers, there))
+}
+
+/// Checks that no PCI function is behind two ports of a machine, or behind one and a server's own; functions that are not
+/// there, as virtual ones before they are made, are left out.
+///
+/// Apart from [`load`], as [`check_cores`].
+pub fn check_devices(config: &Config, path: &Path, host: &Host) -> Result<(), Problems> {
+    none(path, check::check_devices(config, host))
+}
+
+fn none(path: &Path, list: Vec<Problem>) -> Result<(), Problems> {
     if list.is_empty() { Ok(()) } else { Err(Problems { file: path.to_owned(), list }) }
 }
 

@@ -27,15 +27,6 @@ pub(super) fn name(config: &Config, port: PortRef) -> &str {
     }
 }
 
-/// A port in messages: `uplink "net-a"`.
-pub(super) fn describe(config: &Config, port: PortRef) -> String {
-    let what = match port {
-        PortRef::Link(_) => "link",
-        PortRef::Uplink(_) => "uplink",
-    };
-    format!("{what} \"{}\"", name(config, port))
-}
-
 /// The last counters that were read of a port, for a time when it cannot be asked: while it is restarted.
 #[derive(Debug, Default)]
 pub(super) struct LastStats(Mutex<PortStats>);
@@ -56,7 +47,7 @@ const ETHERNET_AND_TAG: u16 = 18;
 pub(super) fn open(config: &Config, eal: &Eal, pool: &MbufPool) -> Result<Vec<(Port, Reception)>> {
     let mut ports = Vec::new();
     for (role, _, spec, queues) in config.ports() {
-        let name = describe(config, role);
+        let name = config.describe(role);
         let polled_by = |worker: &&crate::config::model::Worker| worker.queues.iter().any(|queue| queue.port == role);
         let interrupts = config.workers.iter().filter(polled_by).any(|worker| worker.idle == Idle::Interrupt);
         let mtu = config.gateway.mtu.saturating_sub(ETHERNET_AND_TAG);

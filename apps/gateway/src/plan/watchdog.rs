@@ -91,7 +91,7 @@ impl Patient {
         }
         let port = &state.ports[self.at];
         let (reset_asked, gone) = port.take_events();
-        let name = ports::describe(&state.config, self.role);
+        let name = state.config.describe(self.role);
         if gone {
             tracing::error!("{name}: its device is gone; make it again, and restart the gateway");
             self.gone = true;
@@ -136,7 +136,7 @@ fn restart(state: &State, at: usize, role: PortRef, how: Restart) -> Result<()> 
     state.stats(at);
     rest(state, at, true)?;
     port.restart(how)?;
-    state.receptions[at].tell(&**port, &ports::describe(&state.config, role));
+    state.receptions[at].tell(&**port, &state.config.describe(role));
     receive::repeat_logins(state, at);
     rest(state, at, false)
 }

@@ -1,11 +1,13 @@
 //! The rules between objects: names resolve, and what they lead to fits together. This module puts the
-//! model together; `workers`, `uplinks` and `adapters` hold the rules.
+//! model together; `workers`, `uplinks`, `adapters` and `sriov` hold the rules, `devices` those that need the machine.
 
 mod adapters;
+mod devices;
 mod sriov;
 mod uplinks;
 mod workers;
 
+pub(super) use devices::check_devices;
 pub(super) use workers::check_cores;
 
 use std::collections::HashMap;

@@ -138,6 +138,14 @@ impl Config {
         let links = self.links().map(|(id, l)| (PortRef::Link(id), &l.name, &l.port, l.queues));
         links.chain(self.uplinks().map(|(id, u)| (PortRef::Uplink(id), &u.name, &u.port, u.queues)))
     }
+
+    /// A port in messages: `uplink "net-a"`.
+    pub fn describe(&self, port: PortRef) -> String {
+        match port {
+            PortRef::Link(id) => format!("link \"{}\"", self.link(id).name),
+            PortRef::Uplink(id) => format!("uplink \"{}\"", self.uplink(id).name),
+        }
+    }
 }
 
 /// The gateway itself: `[gateway]`.
