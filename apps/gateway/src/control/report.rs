@@ -351,7 +351,7 @@ fn networks(state: &State) -> Vec<NetworkRow> {
             to_server: amount(state, Direction::ToServer, |attachment, _| own(attachment)),
         }
     };
-    state.config.network_ids().map(row).collect()
+    state.config.networks().map(row).collect()
 }
 
 fn classes(state: &State) -> Vec<ClassRow> {

@@ -173,7 +173,7 @@ impl Tables {
         }
         let mut uplink_networks = vec![vec![NO_NETWORK; 4096].into_boxed_slice(); config.uplinks.len()];
         let mut uplink_other_fabric = vec![Vec::new(); config.uplinks.len()];
-        for (id, network) in config.network_ids() {
+        for (id, network) in config.networks() {
             let model = &mut networks[id.index()];
             model.uplinks = config.uplinks_of(id).to_vec();
             for uplink in &model.uplinks {

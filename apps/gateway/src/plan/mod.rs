@@ -223,7 +223,7 @@ impl Gateway {
             // The old one comes back here to be freed.
             drop(worker.poller.call(move |poll| poll.stage_mut().set_active(active))?);
         }
-        for (id, network) in config.network_ids() {
+        for (id, network) in config.networks() {
             let (old, new) = (before.0[id.index()], active.0[id.index()]);
             if old != new {
                 let name = |uplink: u16| config.uplinks.get(usize::from(uplink)).map_or("none", |up| up.name.as_str());

@@ -64,7 +64,7 @@ impl UplinkChoice {
             };
             chosen.map_or(NO_UPLINK, |uplink| uplink.index() as u16)
         };
-        Active(config.network_ids().map(of_network).collect())
+        Active(config.networks().map(of_network).collect())
     }
 }
 

@@ -103,11 +103,6 @@ impl Config {
         (0u16..).map(ClassId).zip(&self.classes)
     }
 
-    /// All networks with their ids.
-    pub fn network_ids(&self) -> impl Iterator<Item = (NetworkId, &Network)> {
-        (0u16..).map(NetworkId).zip(&self.networks)
-    }
-
     /// All adapters with their ids.
     pub fn adapters(&self) -> impl Iterator<Item = (AdapterId, &Adapter)> {
         // Of 65,536 the last has the last number there is.
