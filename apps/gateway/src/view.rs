@@ -17,7 +17,7 @@ pub fn text(report: &Report) -> String {
                     row.role.clone(),
                     row.port.clone(),
                     up(row.up),
-                    row.mtu.map_or("-".into(), |mtu| mtu.to_string()),
+                    unknown(row.mtu),
                     row.rx.packets.to_string(),
                     bytes(row.rx.bytes),
                     row.tx.packets.to_string(),
@@ -53,7 +53,7 @@ pub fn text(report: &Report) -> String {
                 let mut cells = vec![
                     row.name.clone(),
                     row.kind.clone(),
-                    row.vlan.map_or("-".into(), |vlan| vlan.to_string()),
+                    unknown(row.vlan),
                     row.group.clone(),
                     row.active.clone().unwrap_or("none".into()),
                     row.members.to_string(),
@@ -79,7 +79,7 @@ pub fn text(report: &Report) -> String {
                     row.direction.clone(),
                     row.port.clone(),
                     row.packets.to_string(),
-                    row.bytes.map_or("-".into(), bytes),
+                    unknown(row.bytes.map(bytes)),
                     row.meaning.clone(),
                 ]
             }),
@@ -95,8 +95,8 @@ pub fn text(report: &Report) -> String {
                     row.rounds.to_string(),
                     format!("{busy:.1} %"),
                     row.sleeps.to_string(),
-                    format!("{} ns", row.round_ns_p50),
-                    format!("{} ns", row.round_ns_p99),
+                    unknown(row.round_ns_p50.map(ns)),
+                    unknown(row.round_ns_p99.map(ns)),
                     row.queues.join(" "),
                 ]
             }),
@@ -111,7 +111,7 @@ pub fn text(report: &Report) -> String {
                         row.calls.to_string(),
                         row.packets.to_string(),
                         format!("{:.1}", row.packets_per_call),
-                        row.cycles_per_packet.map_or("-".into(), |cycles| format!("{cycles:.0}")),
+                        unknown(row.cycles_per_packet.map(|cycles| format!("{cycles:.0}"))),
                     ]
                 }),
             );
@@ -133,6 +133,10 @@ pub(crate) fn unknown(value: Option<impl ToString>) -> String {
 
 fn up(state: bool) -> String {
     if state { "up" } else { "down" }.into()
+}
+
+fn ns(time: u64) -> String {
+    format!("{time} ns")
 }
 
 fn both_ways(from: &Amount, to: &Amount) -> [String; 4] {

@@ -160,10 +160,10 @@ records! {
         busy_rounds: u64,
         /// Times it slept.
         sleeps: u64,
-        /// Median time of a round that found packets, ns.
-        round_ns_p50: u64,
+        /// Median time of a round that found packets, ns; absent before it was measured, as some rounds are.
+        round_ns_p50: Option<u64>,
         /// 99th percentile of the same, ns.
-        round_ns_p99: u64,
+        round_ns_p99: Option<u64>,
     }
 
     /// A stage of a worker's pipeline.
@@ -435,7 +435,8 @@ fn direction(link: bool, out: bool) -> &'static str {
 fn workers(state: &State) -> Vec<WorkerRow> {
     let ns = |cycles: u64| (u128::from(cycles) * 1_000_000_000 / u128::from(cycles_per_second().max(1))) as u64;
     let row = |worker: &crate::plan::RunningWorker| {
-        let round = worker.stats.round_cycles().snapshot();
+        let rounds = worker.stats.round_cycles().snapshot();
+        let round_ns = |quantile| (!rounds.is_empty()).then(|| ns(rounds.value_at_quantile(quantile)));
         WorkerRow {
             core: worker.core,
             idle: format!("{:?}", worker.idle).to_lowercase(),
@@ -444,8 +445,8 @@ fn workers(state: &State) -> Vec<WorkerRow> {
             rounds: worker.stats.rounds(),
             busy_rounds: worker.stats.busy_rounds(),
             sleeps: worker.stats.sleeps(),
-            round_ns_p50: ns(round.value_at_quantile(0.5)),
-            round_ns_p99: ns(round.value_at_quantile(0.99)),
+            round_ns_p50: round_ns(0.5),
+            round_ns_p99: round_ns(0.99),
         }
     };
     state.workers.iter().map(row).collect()
