@@ -58,6 +58,7 @@ fn virtual_functions() {
     tags_of_the_gateway(&mut lab);
     tags_of_the_card(&mut lab);
     two_queues(&mut lab);
+    guests_card(&mut lab);
     storage(&mut lab);
     destroyed(&mut lab);
     let left = lab.machine.sh("cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
@@ -283,6 +284,56 @@ fn two_queues(lab: &mut Lab) {
     // An emulated card gives a VF all its frames on queue 0; each worker sends on a queue of its own.
     assert_eq!(polled, [400, 400]);
     lab.report.held("each worker received from one VF and sent to the other", "400 packets each");
+    stop(lab, gateway);
+}
+
+/// A guest's virtio card and a VF in one gateway. The guest is DPDK's testpmd: a virtio card of its own, of which it makes
+/// an interface, so that the kernel answers as the guest's would.
+fn guests_card(lab: &mut Lab) {
+    let config = include_str!("guest_card.toml");
+    let gateway = GuestGateway::start(&lab.machine, "guest_card", config);
+    gateway.wait_link("net-a", true);
+    lab.machine.sh("modprobe tun
+        dpdk-testpmd --file-prefix=vm --no-pci --no-huge -m 64 -l 0-1 --no-telemetry \\
+            --vdev net_virtio_user0,path=/run/vm.sock --vdev net_tap0,iface=vm0 -- \\
+            --total-num-mbufs=4096 --disable-link-check --auto-start --stats-period=60 </dev/null >/lab/testpmd.log 2>&1 &
+        echo $! >/run/testpmd");
+    // It has its interface before it forwards, and only then says how much.
+    lab.machine.until(
+        "{ ip link set vm0 up && grep -q 'NIC statistics' /lab/testpmd.log; } || { cat /lab/testpmd.log; false; }",
+    );
+    gateway.wait_link("eth-vm", true);
+    lab.report.step("the gateway runs, and a guest has connected its virtio card");
+    let (guest, host) = ([10, 4, 0, 1], [10, 4, 0, 2]);
+    lab.machine.sh(&format!(
+        "ip link set vm0 address {SERVER}
+        ip address add 10.4.0.1/24 dev vm0
+        ip neighbour replace 10.4.0.2 lladdr {LAN} dev vm0 nud permanent"
+    ));
+    let ask = |number| Frame::ethernet(LAN, SERVER).ipv4(host, guest).icmp_echo(7, number);
+    for (what, bytes) in [("102", 60), ("1514", 1472)] {
+        let asked: Vec<_> = (0..100).map(|number| ask(number).payload(vec![0x5a; bytes]).build()).collect();
+        lab.send(End::B, &asked);
+        let answers = lab.come(End::B, asked.len());
+        let is_answer = |(asked, answer): (&Vec<u8>, &Vec<u8>)| {
+            // Addresses, and all from ICMP's identifier on; it is a type 0 instead of 8.
+            answer[..6] == asked[6..12] && answer[6..12] == asked[..6] && answer[34] == 0 && answer[38..] == asked[38..]
+        };
+        let right = asked.iter().zip(&answers).filter(|pair| is_answer(*pair)).count();
+        assert_eq!((answers.len(), right), (asked.len(), asked.len()), "{}", lab.machine.file("lab/testpmd.log"));
+        let what = format!("a guest behind a virtio card, the LAN behind a VF: pings of {what} bytes");
+        lab.report.held(&what, &format!("{} sent on B, {right} answers came on B", asked.len()));
+    }
+    let rows = gateway.show("vnics");
+    let count = |way: &str| rows[0][way]["packets"].as_u64();
+    assert_eq!((count("from_server"), count("to_server")), (Some(200), Some(200)), "{rows}");
+    let drivers = ["eth-vm", "net-a"].map(|port| gateway.wait_port(port, |_| true)["driver"].clone());
+    assert_eq!(drivers, ["net_vhost", "net_e1000_igb_vf"]);
+    lab.report
+        .held("the gateway counts them", "200 to the guest and 200 from it, between net_vhost and net_e1000_igb_vf");
+    lab.machine.sh("kill -KILL $(cat /run/testpmd)");
+    gateway.wait_link("eth-vm", false);
+    lab.report.held("the guest is killed", "the gateway showed its link down");
     stop(lab, gateway);
 }
 
