@@ -79,20 +79,19 @@ impl<'a, T: Copy> Names<'a, T> {
         let found = self.get(name.value);
         if found.is_none() {
             let kind = self.kind;
-            let mend = suggestion(name.value, self.order.iter().copied(), || {
-                format!("; add it, or name one of: {}", self.some())
-            });
+            let mend = suggestion(name.value, self.order.iter().copied(), || self.add_or_name());
             head.problem_at(name.line, format!("{key}: there is no {kind} {}{mend}", quoted(name.value)));
         }
         found
     }
 
-    fn some(&self) -> String {
+    /// What to do about a name that is not there.
+    fn add_or_name(&self) -> String {
         const MOST: usize = 8;
         match self.order.as_slice() {
-            [] => "(there are none)".to_owned(),
-            all if all.len() <= MOST => all.join(", "),
-            all => format!("{}, ...", all[..MOST].join(", ")),
+            [] => "; add it".to_owned(),
+            all if all.len() <= MOST => format!("; add it, or name one of: {}", all.join(", ")),
+            all => format!("; add it, or name one of: {}, ...", all[..MOST].join(", ")),
         }
     }
 }
