@@ -82,10 +82,4 @@ impl Mbuf {
         head.tx_offload = (l2 | l3 << 7 | l4 << 16) as u64 | u64::from(size.unwrap_or(0)) << SEGMENT_SHIFT;
         true
     }
-
-    /// What the card that it is sent to is asked for: header lengths and segment size as DPDK packs them, if
-    /// anything.
-    pub fn asked_of_card(&self) -> Option<u64> {
-        (self.flags() & (TX_TCP_CHECKSUM | TX_UDP_CHECKSUM) != 0).then(|| self.head().tx_offload)
-    }
 }

@@ -1,7 +1,7 @@
 //! Ports under running workers: added, removed, shared, waited for, restarted.
 
 use super::{Consume, Lookup, core, forward, number, runtime, wait_until};
-use iogate::pipeline::{Outlet, Stage};
+use iogate::pipeline::{Description, Outlet, Stage};
 use iogate::port::{MbufRing, Restart, RxQueue};
 use iogate::prelude::*;
 use iogate::testkit::{Complete, FakePort, eal, in_namespace, pool, sh};
@@ -33,6 +33,49 @@ fn ports_are_added_and_removed_while_a_worker_runs() {
     let totals = runtime.stop().unwrap();
     assert_eq!((totals.received, totals.sent, totals.balanced()), (sent, sent, true));
     assert_eq!(poller.sources().iter().map(|source| source.received()).sum::<u64>(), sent);
+}
+
+/// Sends all to the outlet that came last.
+struct ToTheLast(Vec<Outlet>);
+
+impl Stage for ToTheLast {
+    fn run(&mut self, batch: &mut Batch, _cx: &mut Context) {
+        self.0.last_mut().expect("an outlet").push_all(batch);
+    }
+
+    fn flush(&mut self, _cx: &mut Context) {
+        self.0.iter_mut().for_each(Outlet::flush);
+    }
+
+    fn finish(&mut self) {
+        self.0.iter_mut().for_each(Outlet::finish);
+    }
+
+    fn describe(&self, description: &mut Description) {
+        description.outlets.extend(self.0.iter().map(|outlet| outlet.counters().clone()));
+    }
+}
+
+#[test]
+fn a_way_out_that_is_added_is_counted() {
+    let pool = pool("way", 1024);
+    let _complete = Complete::new(&pool);
+    let (mut source, mut first) = (FakePort::with_pool("source", &pool), FakePort::with_pool("first", &pool));
+    let mut second = FakePort::with_pool("second", &pool);
+    let mut runtime = runtime();
+    let stage = ToTheLast(vec![Outlet::new(first.port.tx(0).unwrap())]);
+    let poller = runtime.worker(core()).unwrap().poll([source.port.rx(0).unwrap()], stage);
+    runtime.start().unwrap();
+    source.inject_many((0..30).map(number));
+    assert_eq!(first.wait_for(30).len(), 30);
+    let added = Outlet::new(second.port.tx(0).unwrap());
+    poller.add_outlet(added.counters().clone());
+    poller.call(move |poll| poll.stage_mut().0.push(added)).unwrap();
+    source.inject_many((0..12).map(number));
+    assert_eq!(second.wait_for(12).len(), 12);
+    let totals = runtime.stop().unwrap();
+    assert_eq!((totals.received, totals.sent, totals.balanced()), (42, 42, true));
+    assert_eq!(poller.outlets().iter().map(|outlet| outlet.sent()).collect::<Vec<_>>(), [30, 12]);
 }
 
 #[test]
