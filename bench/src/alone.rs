@@ -43,7 +43,7 @@ pub(crate) enum Job {
     },
     /// Threads that only read the clock.
     Clocks,
-    /// One size of RFC 2544.
+    /// RFC 2544, some sizes.
     Rfc2544 {
         #[command(flatten)]
         options: rfc2544::Options,

@@ -229,6 +229,7 @@ pub fn text(name: &str, outcome: &Outcome, broken: &[String]) -> String {
         let mut received = format!("{} frames", outcome.received());
         match outcome.loss() {
             Some(loss) => received += &format!("; lost {} ({:.4} %)", outcome.lost(), loss * 100.0),
+            None if outcome.sent() == 0 => {}
             None => received.push_str("; no stamps, so loss and latency are unknown"),
         }
         for (count, what) in [
@@ -335,6 +336,8 @@ mod tests {
             rows.contains(&vec!["all", "1000000", "999990", "10", "0", "0", "1.00", "us", "1.00", "us", "1.00", "us"]),
             "{text}"
         );
+        let nothing = super::text("none", &outcome(0, 0), &[]);
+        assert!(nothing.contains("\nreceived  0 frames\n"), "{nothing}");
         two.ended = Ended::Lost("port x: its link went down".to_owned());
         assert!(super::text("half", &two, &[]).starts_with("half      ended early: port x: its link went down; this"));
     }

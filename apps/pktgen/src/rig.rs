@@ -1,5 +1,6 @@
 //! Ports, buffers and workers for a tester, from what a user says.
 
+use crate::frame::size::FCS;
 use crate::trial::Tester;
 use anyhow::{Context as _, Result, bail};
 use iogate::port::Port;
@@ -34,6 +35,8 @@ pub struct Rig {
 const USUAL: usize = 2048;
 /// Headroom of a buffer, bytes.
 const HEADROOM: usize = 128;
+/// What drivers want to have room for beside a frame, bytes: a tag, a virtio header.
+const BESIDE: usize = 16;
 /// Ethernet header, which MTUs leave out.
 const ETHERNET: usize = 14;
 /// What a driver says that has no MTU.
@@ -48,20 +51,25 @@ impl Rig {
     /// # Errors
     /// What could not be opened, and what to do.
     pub fn start(eal: &Eal, wiring: &Wiring, longest: usize, captures: usize) -> Result<Self> {
-        let room = longest.max(USUAL).next_multiple_of(64) + HEADROOM;
+        let room = (longest + BESIDE).max(USUAL).next_multiple_of(64) + HEADROOM;
         let queues = usize::from(wiring.senders.max(wiring.receivers));
         // Rings in both directions, what workers keep, and what waits to be written.
         let buffers = (queues * 4096 + wiring.cores.len() * 1024 + captures).max(8192);
         let pool = eal.pool("frames").buffers(buffers as u32).data_room(room as u16).create()?;
-        let open = |spec: &PortSpec, rx: u16, tx: u16| {
+        let open = |spec: &PortSpec, rx: u16, tx: u16| -> Result<Port> {
             let port = || eal.port(spec).pool(&pool).queues(rx, tx);
             if longest <= USUAL_MTU + ETHERNET {
-                return port().start();
+                return Ok(port().start()?);
             }
             match port().mtu((longest - ETHERNET) as u16).start() {
                 // A ring, for example, has none, and takes frames of any size.
-                Err(error) if error.errno() == Some(NOT_SUPPORTED) => port().start(),
-                other => other,
+                Err(error) if error.errno() == Some(NOT_SUPPORTED) => Ok(port().start()?),
+                other => other.with_context(|| {
+                    format!(
+                        "port {spec}: cannot open it for frames of {} bytes; are shorter ones enough?",
+                        longest + FCS
+                    )
+                }),
             }
         };
         let mut ports = Vec::new();

@@ -4,6 +4,7 @@ use iogate::testkit::{in_namespace, sh, skip};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const PKTGEN: &str = env!("CARGO_BIN_EXE_iogate-pktgen");
 
@@ -388,43 +389,66 @@ fn frames_cross_a_wire_of_the_kernel() {
 }
 
 #[test]
-fn a_port_that_vanishes_leaves_its_result() {
-    in_namespace("a_port_that_vanishes_leaves_its_result", || {
+fn receivers_share_the_work() {
+    in_namespace("receivers_share_the_work", || {
         sh("ip link add a0 type veth peer name b0; ip link set a0 up; ip link set b0 up");
-        let mut run = Command::new(PKTGEN)
-            .args([
-                "run",
-                "--tx",
-                "af_packet:a0",
-                "--rx",
-                "af_packet:b0",
-                "--memory",
-                "128",
-                "--rate",
-                "1kpps",
-                "-o",
-                "text",
-                "--interval",
-                "100ms",
-                "--drain",
-                "100ms",
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
-        lines.next().expect("it reports while it runs").unwrap();
-        lines.next().expect("and again").unwrap();
-        sh("ip link del a0");
-        let rest: Vec<String> = lines.map(Result::unwrap).collect();
-        assert_eq!(run.wait().unwrap().code(), Some(4), "{rest:?}");
-        assert!(
-            rest.iter().any(|line| line.contains("ended early: port af_packet:") && line.contains("link went down")),
-            "{rest:?}"
-        );
-        let sent = rest.iter().find_map(|line| line.strip_prefix("sent      ")).expect("the result so far");
-        assert!(sent.split(' ').next().unwrap().parse::<u64>().unwrap() > 0, "{sent}");
+        let ports = ["run", "--tx", "af_packet:a0", "--rx", "af_packet:b0", "--receivers", "3", "--memory", "256"];
+        // Many flows: the kernel deals them out to the queues by their hash.
+        let load = ["--frame", "ethernet/ipv4,src=random/udp", "--rate", "1kpps", "--count", "600", "--drain", "5s"];
+        let report = json(&[&ports[..], &load[..], &["--max-loss", "0", "--max-duplicates", "0"]].concat(), 0);
+        assert_eq!(report["steps"][0]["received"]["frames"], 600);
     });
+}
+
+/// Starts a run, has something happen while it sends, and expects that the port is said to be lost and that the result
+/// so far is kept.
+fn vanishes(ports: &[&str], port: &str, happen: impl FnOnce()) {
+    let how = ["--memory", "128", "--rate", "1kpps", "-o", "text", "--interval", "100ms", "--drain", "100ms"];
+    let mut run = Command::new(PKTGEN).arg("run").args(ports).args(how).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    lines.next().expect("it reports while it runs").unwrap();
+    lines.next().expect("and again").unwrap();
+    happen();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(run.wait().unwrap().code(), Some(4), "{rest:?}");
+    let lost = |line: &String| line.contains(&format!("ended early: port {port}")) && line.contains("link went down");
+    assert!(rest.iter().any(lost), "{rest:?}");
+    let sent = rest.iter().find_map(|line| line.strip_prefix("sent      ")).expect("the result so far");
+    assert!(sent.split(' ').next().unwrap().parse::<u64>().unwrap() > 0, "{sent}");
+}
+
+#[test]
+fn an_interface_that_vanishes_leaves_the_result() {
+    in_namespace("an_interface_that_vanishes_leaves_the_result", || {
+        sh("ip link add a0 type veth peer name b0; ip link set a0 up; ip link set b0 up");
+        vanishes(&["--tx", "af_packet:a0", "--rx", "af_packet:b0"], "af_packet:", || drop(sh("ip link del a0")));
+        vanishes(&["--tx", "tap:t0"], "tap:t0", || drop(sh("ip link del t0")));
+    });
+}
+
+#[test]
+fn a_peer_that_vanishes_leaves_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("vhost.sock");
+    let path = socket.display();
+    for (theirs, ours) in [
+        (format!("vhost:{path}"), format!("virtio_user:{path}")),
+        (format!("virtio_user:{path},server=1"), format!("vhost:{path},client=1")),
+    ] {
+        let mut peer = Command::new(PKTGEN);
+        peer.args(["run", "--tx", &theirs, "--memory", "128", "--rate", "1kpps", "--wait", "30s"]);
+        let mut peer = peer.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(30);
+        while !socket.exists() {
+            assert!(Instant::now() < end, "{theirs} does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        vanishes(&["--tx", &ours, "--rx", &ours], &ours, || {
+            peer.kill().unwrap();
+            peer.wait().unwrap();
+        });
+        std::fs::remove_file(&socket).ok();
+    }
 }
 
 #[test]

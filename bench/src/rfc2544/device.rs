@@ -4,7 +4,7 @@ use anyhow::Result;
 use iogate::eal::Eal;
 use iogate::memory::MbufPool;
 use iogate::pipeline::{Outlet, Send, chain};
-use iogate::port::{Port, PortSpec};
+use iogate::port::Port;
 use iogate::worker::{Idle, Worker};
 use iogate_gateway::config;
 use iogate_gateway::dataplane::{Ingress, Switch, Tables};
@@ -61,49 +61,8 @@ impl Device {
 /// What the generator sends: frames of the vNIC to a host outside, in 16,384 flows; other ports may be of storage, which the network refuses.
 pub(super) const FRAME: &str = "ethernet,src=02:49:4f:00:00:01,dst=02:53:00:00:00:01/ipv4,src=198.18.0.1,dst=198.19.0.1/udp,src_port=49152..65535,dst_port=9";
 
-const CONFIGURATION: &str = r#"
-schema = 1
-[gateway]
-name = "rfc2544"
-mtu = 9018
-mbuf = { size = 9216 }
-[[link]]
-name = "srv"
-port = "null:no-rx=1"
-[[uplink]]
-name = "lan"
-port = "null:no-rx=0"
-kind = "network"
-[[uplink_group]]
-name = "lan"
-kind = "network"
-members = ["lan"]
-[[network]]
-name = "lan"
-vlan = 0
-uplink = "lan"
-mtu = 9018
-[[policy]]
-name = "strict"
-antispoof = { arp = true, nd = true, ip = true }
-[[vnic]]
-name = "vnic"
-link = "srv"
-mac = "02:49:4f:00:00:01"
-network = "lan"
-ips = ["198.18.0.1"]
-policy = "strict"
-"#;
-
-/// Opens a port of another device.
-pub(super) fn open(eal: &Eal, pool: &MbufPool, spec: &PortSpec, longest: usize) -> Result<Port> {
-    const ETHERNET: usize = 14;
-    let mut port = eal.port(spec).pool(pool);
-    if longest > 1514 {
-        port = port.mtu(u16::try_from(longest - ETHERNET)?);
-    }
-    Ok(port.start()?)
-}
+/// Also for a gateway that is a process of its own.
+const CONFIGURATION: &str = include_str!("gateway.toml");
 
 #[cfg(test)]
 mod tests {
