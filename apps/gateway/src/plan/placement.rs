@@ -63,7 +63,7 @@ fn number(worker: &Worker, topology: &Topology) -> usize {
 /// The NUMA node of the card that a queue is on; that of the PF, where a VF is not made yet.
 fn node(config: &Config, host: &Host, queue: QueueRef) -> Option<u32> {
     let (_, _, spec, _) = config.ports().find(|(role, ..)| *role == queue.port)?;
-    let pf_of = || config.vfs.iter().find(|vf| config.vf_port(vf) == *spec).map(|vf| config.pf(vf.pf).pci);
+    let pf_of = || config.vf_of(spec).map(|vf| config.pf(vf.pf).pci);
     host.numa_node(spec.pci(host).or_else(pf_of)?)
 }
 

@@ -101,7 +101,7 @@ pub(super) fn rx(config: &Config, port: &Port, queue: u16) -> iogate::Result<RxQ
 /// Whether a port is a virtual function that its card has put into a VLAN: as the file wants it, or as whoever made
 /// it did.
 fn is_in_vlan(config: &Config, spec: &PortSpec) -> bool {
-    let wanted = || config.vfs.iter().any(|vf| vf.vlan.id != 0 && config.vf_port(vf) == *spec);
+    let wanted = || config.vf_of(spec).is_some_and(|vf| vf.vlan.id != 0);
     let made = || vf_settings(spec).is_some_and(|settings| settings.vlan.id != 0);
     is_vf(spec) && (wanted() || made())
 }

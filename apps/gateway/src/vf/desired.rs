@@ -51,8 +51,7 @@ fn desired_vf(config: &Config, vf: &Vf) -> DesiredVf {
 
 /// Whose frames it must receive besides its own, as the port that it is.
 fn foreign(config: &Config, vf: &Vf) -> Foreign {
-    let port = config.vf_port(vf);
-    match config.ports().find(|(_, _, spec, _)| **spec == port) {
+    match config.ports().find(|(_, _, spec, _)| config.vf_of(spec) == Some(vf)) {
         // Servers send to everybody.
         Some((PortRef::Link(_), ..)) => Foreign::Any,
         Some((PortRef::Uplink(uplink), ..)) => {

@@ -4,30 +4,34 @@ use std::collections::HashMap;
 
 use iogate::sriov::{Host, PciAddress};
 
-use crate::config::model::{Config, PortRef, VfOwner};
+use crate::config::model::{Config, PortRef, Vf, VfOwner};
 use crate::config::problem::{Problem, quoted};
 
-/// No function behind two ports, and none that a server has to itself. Those that are not there, or not yet, are
-/// left out.
+/// No function behind two ports, none that a server has to itself, and none by another name than the file has for it,
+/// by which it has a VLAN and queues. Those that are not there, or not yet, are left out.
 pub(in crate::config) fn check_devices(config: &Config, host: &Host) -> Vec<Problem> {
-    let mut servers = HashMap::new();
-    for vf in &config.vfs {
-        if let (VfOwner::Server(server), Some(address)) = (&vf.owner, config.vf_port(vf).pci(host)) {
-            servers.insert(address, (vf, server));
-        }
-    }
+    let at = |vf| config.vf_port(vf).pci(host).map(|address| (address, vf));
+    let vfs: HashMap<PciAddress, &Vf> = config.vfs.iter().filter_map(at).collect();
     let mut ports: HashMap<PciAddress, PortRef> = HashMap::new();
     let mut problems = Vec::new();
     for (port, _, spec, _) in config.ports() {
         let Some(address) = spec.pci(host) else { continue };
-        let spec = quoted(&spec.to_string());
-        let text = if let Some((vf, server)) = servers.get(&address) {
-            let (vf, server) = (quoted(vf.name.as_str()), quoted(server.as_str()));
-            format!("port = {spec} is vf {vf}, which server {server} has to itself; name one with owner = \"gateway\"")
-        } else if let Some(other) = ports.insert(address, port) {
-            format!("port = {spec} is {address}, which is already that of {}; use another", config.describe(other))
-        } else {
-            continue;
+        let shown = quoted(&spec.to_string());
+        let vf = vfs.get(&address).map(|vf| (*vf, quoted(vf.name.as_str())));
+        let text = match (vf, ports.insert(address, port)) {
+            (Some((Vf { owner: VfOwner::Server(server), .. }, name)), _) => {
+                let server = quoted(server.as_str());
+                format!(
+                    "port = {shown} is vf {name}, which server {server} has to itself; name one with owner = \"gateway\""
+                )
+            }
+            (_, Some(other)) => {
+                format!("port = {shown} is {address}, which is already that of {}; use another", config.describe(other))
+            }
+            (Some((vf, name)), None) if config.vf_of(spec) != Some(vf) => {
+                format!("port = {shown} is vf {name}; name that, so that what the file says of it holds")
+            }
+            _ => continue,
         };
         problems.push(Problem { line: None, object: config.describe(port), text });
     }
@@ -74,8 +78,16 @@ mod tests {
             )
         };
         assert_eq!(problems("v0", "3b:02.0", 3), taken("pci:0000:3b:02.0"));
-        assert_eq!(problems("pci:3b:02.0", "vf:3b:00.0/0", 3), taken("vf:0000:3b:00.0/0"));
-        for (link, uplink) in [("v0", "vf:3b:00.0/1"), ("v0", "3b:02.1"), ("3b:00.1", "tap:x"), ("tap:x", "tap:y")] {
+        assert_eq!(problems("pci:3b:02.1", "vf:3b:00.0/1", 3), taken("vf:0000:3b:00.0/1").replace("02.0", "02.1"));
+        let other_name = "gw.toml: uplink \"u\": port = \"pci:0000:3b:02.0\" is vf \"v0\"; name that, so that what the file says of it holds";
+        assert_eq!(problems("tap:x", "3b:02.0", 3), other_name);
+        for (link, uplink) in [
+            ("tap:x", "vf:3b:00.0/0,key=1"),
+            ("v0", "vf:3b:00.0/1"),
+            ("v0", "3b:02.1"),
+            ("3b:00.1", "tap:x"),
+            ("tap:x", "tap:y"),
+        ] {
             assert_eq!(problems(link, uplink, 3), "", "{link} {uplink}");
         }
         // Nobody knows before it is made.

@@ -221,7 +221,7 @@ fn macs_tell_apart(vfs: &[RawVf<'_>], adapters: &[RawAdapter<'_>]) {
 /// A VF that the card puts into a VLAN sees no tags, so nothing on the port that it is may need one.
 pub(super) fn tags_can_pass(config: &Config, networks: &[RawNetwork<'_>], adapters: &[RawAdapter<'_>]) {
     let vlan_of = |port: &PortSpec| {
-        let vf = config.vfs.iter().find(|vf| config.vf_port(vf) == *port)?;
+        let vf = config.vf_of(port)?;
         (vf.vlan.id != 0).then(|| format!("vf \"{}\", which the card puts into VLAN {}", vf.name, vf.vlan.id))
     };
     for ((id, network), raw) in config.networks().zip(networks) {

@@ -71,6 +71,12 @@ impl super::Config {
         &self.pfs[id.index()]
     }
 
+    /// The VF that a port names, whatever its driver is told besides.
+    pub fn vf_of(&self, port: &PortSpec) -> Option<&Vf> {
+        let is_its = |own: PortSpec| (own.kind(), own.target()) == (port.kind(), port.target());
+        self.vfs.iter().find(|vf| is_its(self.vf_port(vf)))
+    }
+
     /// The port that a VF is.
     pub fn vf_port(&self, vf: &Vf) -> PortSpec {
         PortSpec::vf(self.pf(vf.pf).pci, vf.index)
