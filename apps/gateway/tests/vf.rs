@@ -99,6 +99,20 @@ fn what_is_applied_is_there_stays_there_and_goes() {
 }
 
 #[test]
+fn what_shows_only_once_vfs_are_made_is_refused_too() {
+    let (fake, mut kernel, _folder) = machine(Card::X710);
+    let [a, b] = Card::X710.pfs();
+    fake.new_vfs_join(a, b);
+    let config = config(Card::X710, |text| text);
+    let outcome = vf::apply(&mut kernel, &config, false, false).unwrap();
+    assert!(outcome.refused && outcome.text.contains("it shares IOMMU group"), "{}", outcome.text);
+    assert!(outcome.text.ends_with("\nwhat was done before was taken back\n"), "{}", outcome.text);
+    let json: Value = serde_json::from_str(&vf::apply(&mut kernel, &config, false, true).unwrap().text).unwrap();
+    assert!(json["refusals"][0]["text"].as_str().unwrap().contains("it shares IOMMU group"), "{json}");
+    assert!(fake.host().pfs().unwrap().iter().all(|pf| pf.vfs.is_empty()));
+}
+
+#[test]
 fn a_step_that_fails_says_so_and_leaves_nothing() {
     let (fake, mut kernel, _folder) = machine(Card::E810);
     kernel.fail(5, EOPNOTSUPP);
