@@ -19,7 +19,7 @@ use iogate::pipeline::{Context, Outlet, Send, Stage, chain};
 use iogate::port::RxQueue;
 use iogate_gateway::config;
 use iogate_gateway::dataplane::{Ingress, Switch, Tables};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -57,6 +57,10 @@ impl What {
 /// Instructions per packet, by name.
 pub(crate) type Counts = BTreeMap<String, f64>;
 
+/// The gateway's stages, functions of these names, and what is left: outlets, ports' drivers, the stages' statistics.
+const STAGES: [&str; 3] = ["classify", "admit", "forward"];
+const REST: &str = "outlets and ports";
+
 /// The committed file: counts by "DPDK 22.11, rustc 1.95.0".
 type Baseline = BTreeMap<String, Counts>;
 
@@ -66,11 +70,12 @@ type Baseline = BTreeMap<String, Counts>;
 /// When something costs more than it did by more than the tolerance.
 pub(crate) fn compare(plan: Plan, renew: bool, report: &mut Report) -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json");
-    let Some(counts) = count_all(plan)? else {
+    let Some((counts, stages)) = count_all(plan)? else {
         report.notes.push("instructions: not counted: install valgrind (scripts/setup --tests)".to_owned());
         return Ok(());
     };
     report.instructions = counts.clone();
+    report.instructions_of_stages = stages.clone();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut baseline: Baseline =
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
@@ -90,6 +95,16 @@ pub(crate) fn compare(plan: Plan, renew: bool, report: &mut Report) -> Result<()
         name: format!("instructions per packet, {key}"),
         head: ["path", "now", "committed", "change"].map(String::from).to_vec(),
         rows: counts.iter().map(row).collect(),
+    });
+    let parts = || STAGES.into_iter().chain([REST]);
+    let row = |(name, stages): (&String, &Counts)| {
+        let of = |part| stages.get(part).map_or("-".to_owned(), |count| format!("{count:.1}"));
+        [name.clone()].into_iter().chain(parts().map(of)).collect()
+    };
+    report.tables.push(Listing {
+        name: format!("instructions per packet by stage, {key}"),
+        head: ["path"].into_iter().chain(parts()).map(String::from).collect(),
+        rows: stages.iter().map(row).collect(),
     });
     if renew {
         baseline.insert(key, counts);
@@ -146,8 +161,8 @@ fn judge(known: &Counts, counts: &Counts) -> Judgement {
     }
 }
 
-/// Nothing without valgrind.
-fn count_all(plan: Plan) -> Result<Option<Counts>> {
+/// In all, and of paths with stages of each; nothing without valgrind.
+fn count_all(plan: Plan) -> Result<Option<(Counts, BTreeMap<String, Counts>)>> {
     if !installed("valgrind") {
         return Ok(None);
     }
@@ -156,7 +171,7 @@ fn count_all(plan: Plan) -> Result<Option<Counts>> {
         "instructions are counted of a release build: cargo run --release -p iogate-bench"
     );
     let folder = tempfile::tempdir()?;
-    let mut counts = Counts::new();
+    let (mut counts, mut stages) = (Counts::new(), BTreeMap::new());
     for (what, name) in What::ALL {
         say(format_args!("instructions: {name}"));
         let file = folder.path().join(name);
@@ -176,9 +191,38 @@ fn count_all(plan: Plan) -> Result<Option<Counts>> {
         let packets: u64 = serde_json::from_slice(&output.stdout).context("a count printed something else")?;
         let text = std::fs::read_to_string(&file).with_context(|| format!("callgrind wrote nothing:\n{errors}"))?;
         let total = total(&text).filter(|total| *total > 0).context("callgrind counted nothing")?;
-        counts.insert(name.to_owned(), (total as f64 * 100.0 / packets as f64).round() / 100.0);
+        let each = |count: u64| (count as f64 * 100.0 / packets as f64).round() / 100.0;
+        counts.insert(name.to_owned(), each(total));
+        if what != What::Io {
+            let of = STAGES.map(|stage| (stage, inclusive(&text, stage)));
+            ensure!(of.iter().all(|(_, count)| *count > 0), "callgrind saw not every stage: {of:?}");
+            let rest = total - of.iter().map(|(_, count)| count).sum::<u64>();
+            let parts = of.into_iter().chain([(REST, rest)]);
+            stages.insert(name.to_owned(), parts.map(|(part, count)| (part.to_owned(), each(count))).collect());
+        }
     }
-    Ok(Some(counts))
+    Ok(Some((counts, stages)))
+}
+
+/// What calls of the gateway's data path's function of a name took, with all that it calls itself.
+///
+/// Callgrind writes `cfn=(NUMBER) NAME`, the name only the first time, then `calls=...` and a line that ends in the cost.
+fn inclusive(text: &str, function: &str) -> u64 {
+    let (mut numbers, mut is_called, mut sum) = (BTreeSet::new(), false, 0);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some((kind @ ("fn" | "cfn"), called)) = line.split_once('=') {
+            let (number, name) = called.split_once(' ').unwrap_or((called, ""));
+            if name.contains("iogate_gateway::dataplane") && name.ends_with(&format!("::{function}")) {
+                numbers.insert(number);
+            }
+            is_called = kind == "cfn" && numbers.contains(number);
+        } else if line.starts_with("calls=") {
+            let cost = lines.next().and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+            sum += cost.filter(|_| is_called).unwrap_or(0);
+        }
+    }
+    sum
 }
 
 /// What callgrind counted, from its file.
@@ -288,6 +332,16 @@ mod tests {
     fn callgrinds_sum_is_read() {
         assert_eq!(total("version: 1\nevents: Ir\nsummary: 1234\n\nfn=(1)\ntotals: 1234\n"), Some(1234));
         assert_eq!(total("version: 1\n"), None);
+    }
+
+    #[test]
+    fn callgrinds_calls_of_a_stage_are_summed() {
+        let admit = "iogate_gateway::dataplane::admit::<impl iogate_gateway::dataplane::Path>::admit";
+        let text = format!(
+            "fn=(1) run\n10 5\ncfn=(2) {admit}\ncalls=1 14\n+1 300\ncfn=(3) other::admit\ncalls=1 9\n* 7\n\n\
+             fn=(2)\n14 20\ncfn=(3)\ncalls=2 9\n15 280\n\nfn=(4) again\ncfn=(2)\ncalls=3 14\n-3 40\n"
+        );
+        assert_eq!((inclusive(&text, "admit"), inclusive(&text, "forward")), (340, 0));
     }
 
     #[test]

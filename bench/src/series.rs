@@ -1,5 +1,6 @@
 //! Measurements in turns, and what is made of them.
 
+use crate::instructions::Counts;
 use crate::machine::Machine;
 use anyhow::Result;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -23,7 +24,10 @@ pub(crate) struct Report {
     /// How the cost grows with the number of something.
     pub(crate) growth: Vec<Growth>,
     /// Instructions per packet.
-    pub(crate) instructions: BTreeMap<String, f64>,
+    pub(crate) instructions: Counts,
+    /// Of those, each stage's.
+    #[serde(default)]
+    pub(crate) instructions_of_stages: BTreeMap<String, Counts>,
 }
 
 /// The form of the file. Another one is refused when it is read.

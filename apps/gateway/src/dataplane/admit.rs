@@ -11,6 +11,7 @@ use iogate::memory::{Batch, Mbuf, prefetch};
 use iogate::pipeline::{Context, DropReason, longest_frame};
 
 impl Path {
+    #[inline(never)]
     pub(super) fn admit(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         match self.ingress[cx.source()] {
             Ingress::Link(link) => self.admit_from_link(link, batch, cx),

@@ -12,6 +12,7 @@ use iogate::pipeline::{Context, DropReason};
 use std::hint::select_unpredictable;
 
 impl Path {
+    #[inline(never)]
     pub(super) fn forward(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         if self.tables.large() {
             self.fetch_ways(batch);
