@@ -313,7 +313,7 @@ summary() {
     adapter "srv$n.a" "iSCSI $(volume "$n") MiB each way, sha256 equal" || bad=1
   done
   say ""
-  show drops | jq -r '.drops[] | select(.packets > 0) | "  dropped \(.packets) \(.direction): \(.reason)"' >&2 || bad=1
+  show drops | jq -r '.drops[] | select(.packets > 0) | "  dropped \(.packets) \(.direction) on \(.port): \(.reason)"' >&2 || bad=1
   return "$bad"
 }
 

@@ -14,6 +14,7 @@
 use clap::Parser;
 use iogate::packet::Ethernet;
 use iogate::prelude::*;
+use std::io::{self, IsTerminal};
 
 /// Forwards Ethernet frames between two ports
 #[derive(Parser)]
@@ -60,7 +61,8 @@ fn toward(port: &Port, host: Option<MacAddr>) -> iogate::Result<impl Stage + use
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    tracing_subscriber::fmt().with_target(false).with_writer(std::io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_target(false).with_ansi(colours).with_writer(io::stderr).init();
     let asked_to_stop = signals()?;
 
     let eal = cli.eal.builder().ports([&cli.a, &cli.b]).start()?;
