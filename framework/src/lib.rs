@@ -2,7 +2,7 @@
 //!
 //! An application [starts EAL](eal::Eal), makes an [mbuf pool](memory::MbufPool), starts
 //! [ports](port::Port), and gives each [worker](worker::Runtime) RX queues to poll and a
-//! [pipeline](pipeline) to run each batch through. A worker is one pinned thread that runs every
+//! [pipeline] to run each batch through. A worker is one pinned thread that runs every
 //! batch to completion; in its loop there is no lock, allocation, system call or log.
 //!
 //! Modules depend downwards only: [`worker`] on [`pipeline`], [`pipeline`] on [`port`], [`port`]

@@ -101,7 +101,7 @@ enum VfCommand {
 
 #[derive(clap::Args)]
 struct VfChange {
-    /// The configuration, TOML: its [[pf]] and [[vf]]
+    /// The configuration, TOML, of which `[[pf]]` and `[[vf]]` matter
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// How

@@ -3,7 +3,7 @@
 //! `classify` looks at each frame once ([`frame`]); `admit` finds out whose it is and whether it may
 //! pass; `forward` finds where it goes, sets the tag it has there and sends it. What they look up is
 //! in [`tables`], swapped whole between two batches; what they count is in [`counters`]; why they
-//! drop is in [`drop`].
+//! drop is in [`drop`](mod@drop).
 
 pub mod addresses;
 mod admit;
