@@ -1,4 +1,5 @@
-//! Open vSwitch on DPDK, as the distribution ships it, with flows that do the gateway's job ([`ovs_flows`]).
+//! Open vSwitch on DPDK, as the distribution ships it, with flows that do the gateway's job
+//! ([`ovs_flows`](super::ovs_flows)).
 //!
 //! A database and a switch of its own, in a folder of its own: what else of OVS runs on the machine is left alone.
 

@@ -1,8 +1,8 @@
 //! A virtual 10GbE wire: does one worker take line rate, without loss and how late?
 //!
 //! The gateway's ports are rings. At their other ends another worker, on another core, plays the lines: frames arrive in
-//! the gateway's port when a line of 10 Gbit/s would have brought their last bit ([`line`]), and leave as such lines
-//! would take them ([`ends`]). There is no card and no bus in this: what is measured is the software.
+//! the gateway's port when a line of 10 Gbit/s would have brought their last bit ([`line`](mod@line)), and leave as such
+//! lines would take them ([`ends`]). There is no card and no bus in this: what is measured is the software.
 
 mod ends;
 mod line;
