@@ -1,17 +1,38 @@
 //! The page: everything in one file, readable on a phone.
 
-use super::svg::escape;
+use super::svg::{self, escape};
 use super::{bars_of, growth_of};
-use crate::series::{Listing, Report};
+use crate::series::{Comparison, Listing, Report};
 use std::fmt::Write as _;
 
-const STYLE: &str = "body{margin:0 auto;max-width:60rem;padding:0 .8rem 3rem;font:16px/1.45 system-ui,sans-serif;color:#1f2933;\
-background:#fff}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #e4e7eb}\
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:.8rem}\
-.figures svg{width:100%;height:auto;border:1px solid #e4e7eb;border-radius:6px}\
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;white-space:nowrap}\
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #e4e7eb}th:first-child,td:first-child{text-align:left}\
-.met{color:#1e6b34}.missed{color:#a8321a;font-weight:600}.note{font-size:.9rem;color:#3e4c59}";
+/// Tables that are wider than a phone scroll by themselves; what leads a row may take several lines.
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1f2933;--soft:#3e4c59;--rule:#e4e7eb;--paper:#fff;--good:#1e6b34;--bad:#a8321a}\
+body{margin:0 auto;max-width:60rem;padding:0 .8rem 3rem;font:16px/1.45 system-ui,sans-serif;color:var(--ink);\
+background:var(--paper)}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid var(--rule)}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:.8rem;align-items:start}\
+.figures svg{width:100%;height:auto;border:1px solid var(--rule);border-radius:6px}\
+.wide{overflow-x:auto}table{border-collapse:collapse;margin-top:.8rem;font-size:.875rem}\
+th,td{padding:.3rem .5rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:top;white-space:nowrap}\
+th:first-child,td:first-child{text-align:left;padding-left:0}th{vertical-align:bottom;white-space:normal}\
+td:first-child{white-space:normal;min-width:6.5rem}\
+.met{color:var(--good)}.missed{color:var(--bad);font-weight:600}.note{font-size:.9rem;color:var(--soft)}";
+
+/// What is dark where the reader's screen is: figures have no colours of their own for that.
+fn dark() -> String {
+    let mut style = String::from(
+        "@media(prefers-color-scheme:dark){:root{--ink:#e4e7eb;--soft:#b8c2cc;--rule:#3b4754;--paper:#12171d;--good:#6cc98a;\
+         --bad:#ff9580}",
+    );
+    for (light, dark) in svg::DARK {
+        write!(
+            style,
+            "svg [fill=\"{light}\"],svg[fill=\"{light}\"]{{fill:{dark}}}svg [stroke=\"{light}\"]{{stroke:{dark}}}"
+        )
+        .expect("a string grows");
+    }
+    style + "}"
+}
 
 /// The whole page.
 pub(crate) fn page(report: &Report) -> String {
@@ -20,7 +41,7 @@ pub(crate) fn page(report: &Report) -> String {
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>iogate: what it costs</title>",
     );
     let mut add = |text: std::fmt::Arguments<'_>| page.write_fmt(text).expect("a string grows");
-    add(format_args!("<style>{STYLE}</style></head><body><h1>iogate: what it costs</h1>"));
+    add(format_args!("<style>{STYLE}{}</style></head><body><h1>iogate: what it costs</h1>", dark()));
     if let Some(machine) = &report.machine {
         add(format_args!(
             "<p class=\"note\">{} UTC, {} cores of {}, Linux {}, DPDK {}, rustc {}, commit {}; load before {:.1}. \
@@ -36,6 +57,15 @@ pub(crate) fn page(report: &Report) -> String {
             machine.load
         ));
     }
+    // What is missed leads.
+    let with_verdict = |verdict| report.comparisons.iter().filter(move |row| row.verdict() == verdict);
+    let targets: String = with_verdict("missed").chain(with_verdict("met")).filter_map(target).collect();
+    if !targets.is_empty() {
+        add(format_args!(
+            "<h2>Targets</h2><div class=\"wide\"><table><tr><th></th><th>ratio</th><th>target</th><th></th></tr>\
+             {targets}</table></div>"
+        ));
+    }
     add(format_args!("<h2>Beside peers</h2><div class=\"figures\">"));
     let mut shown: Vec<&str> = Vec::new();
     for row in &report.comparisons {
@@ -45,26 +75,22 @@ pub(crate) fn page(report: &Report) -> String {
         }
     }
     add(format_args!("</div>"));
-    let row = |row: &crate::series::Comparison| {
-        let target = row.target.map_or_else(String::new, |target| target.to_string());
-        let verdict = row.verdict();
+    let row = |row: &Comparison| {
         format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3} [{:.3} .. {:.3}]</td><td>{target}</td>\
-             <td class=\"{verdict}\">{verdict}</td></tr>",
-            escape(&row.name),
-            escape(&row.unit),
-            row.ours,
-            escape(&row.peer),
-            row.theirs,
+            "<tr><td>{}</td><td>{:.3} [{:.3} .. {:.3}]</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            beside(row),
             row.ratio,
             row.ratios.lowest,
-            row.ratios.highest
+            row.ratios.highest,
+            row.ours,
+            row.theirs,
+            escape(&row.unit),
         )
     };
     let rows: String = report.comparisons.iter().map(row).collect();
     add(format_args!(
-        "<div class=\"wide\"><table><tr><th></th><th>unit</th><th>ours</th><th>peer</th><th>peer's</th>\
-         <th>ours / peer's</th><th>target</th><th></th></tr>{rows}</table></div>"
+        "<div class=\"wide\"><table><tr><th></th><th>ours / peer's</th><th>ours</th><th>peer's</th>\
+         <th>unit</th></tr>{rows}</table></div>"
     ));
     if !report.growth.is_empty() {
         let figures = growth_of(report).concat();
@@ -82,6 +108,22 @@ pub(crate) fn page(report: &Report) -> String {
     page + "</body></html>\n"
 }
 
+/// What is compared with whom.
+fn beside(row: &Comparison) -> String {
+    format!("{} <span class=\"note\">beside {}</span>", escape(&row.name), escape(&row.peer))
+}
+
+/// The row of a comparison that has a target.
+fn target(row: &Comparison) -> Option<String> {
+    let (target, verdict) = (row.target?, row.verdict());
+    Some(format!(
+        "<tr><td>{}</td><td>{:.2}</td><td>{}</td><td class=\"{verdict}\">{verdict}</td></tr>",
+        beside(row),
+        row.ratio,
+        escape(&target.to_string())
+    ))
+}
+
 fn table(listing: &Listing) -> String {
     let cells = |tag: &str, row: &[String]| {
         row.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect::<String>()
@@ -94,7 +136,7 @@ fn table(listing: &Listing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{Comparison, Target};
+    use crate::series::Target;
 
     #[test]
     fn the_page_needs_nothing_from_outside() {

@@ -4,9 +4,26 @@ use crate::series::{Spread, digits};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 380.0;
+const INK: &str = "#1f2933";
+const SOFT: &str = "#616e7c";
+const RULE: &str = "#e4e7eb";
+const PAPER: &str = "#ffffff";
 const OURS: &str = "#1769aa";
 const THEIRS: &str = "#9aa5b1";
 const COLOURS: [&str; 4] = ["#1769aa", "#c2571a", "#3a7d44", "#7b4fa3"];
+
+/// What becomes of the colours on a dark page.
+pub(super) const DARK: [(&str, &str); 9] = [
+    (INK, "#e4e7eb"),
+    (SOFT, "#b8c2cc"),
+    (RULE, "#3b4754"),
+    (PAPER, "#1a2129"),
+    (OURS, "#5aa9e6"),
+    (THEIRS, "#76838f"),
+    (COLOURS[1], "#f0955a"),
+    (COLOURS[2], "#78c285"),
+    (COLOURS[3], "#b794e0"),
+];
 
 /// One bar.
 pub(super) struct Bar {
@@ -29,8 +46,8 @@ fn open(height: f64, title: &str) -> String {
     let title = escape(title);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\" \
-         font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"#1f2933\">\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\
+         font-family=\"system-ui,sans-serif\" font-size=\"12\" fill=\"{INK}\">\
+         <rect width=\"100%\" height=\"100%\" fill=\"{PAPER}\"/>\
          <text x=\"8\" y=\"18\" font-size=\"14\" font-weight=\"600\">{title}</text>"
     )
 }
@@ -43,7 +60,7 @@ pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
     let height = 46.0 + EACH * bars.len() as f64;
     let mut svg = open(height, title);
     let mut add = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).expect("a string grows");
-    add(format_args!("<text x=\"8\" y=\"34\" fill=\"#616e7c\">{}</text>", escape(unit)));
+    add(format_args!("<text x=\"8\" y=\"34\" fill=\"{SOFT}\">{}</text>", escape(unit)));
     for (at, Bar { label, value, ours }) in bars.iter().enumerate() {
         let y = 44.0 + EACH * at as f64;
         let width = (value.median * scale).max(1.0);
@@ -53,7 +70,7 @@ pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
         add(format_args!("<rect x=\"8\" y=\"{:.1}\" width=\"{width:.1}\" height=\"12\" fill=\"{colour}\"/>", y + 15.0));
         let (low, high) = (8.0 + value.lowest * scale, 8.0 + value.highest * scale);
         add(format_args!(
-            "<path d=\"M{low:.1} {middle:.1}H{high:.1}M{low:.1} {:.1}v6M{high:.1} {:.1}v6\" stroke=\"#1f2933\" fill=\"none\"/>",
+            "<path d=\"M{low:.1} {middle:.1}H{high:.1}M{low:.1} {:.1}v6M{high:.1} {:.1}v6\" stroke=\"{INK}\" fill=\"none\"/>",
             middle - 3.0,
             middle - 3.0
         ));
@@ -78,11 +95,11 @@ pub(super) fn curves(title: &str, x_label: &str, unit: &str, curves: &[Curve]) -
     let height = BOTTOM + 44.0 + 16.0 * curves.len() as f64;
     let mut svg = open(height, title);
     let mut add = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).expect("a string grows");
-    add(format_args!("<text x=\"8\" y=\"36\" fill=\"#616e7c\">{}</text>", escape(unit)));
+    add(format_args!("<text x=\"8\" y=\"36\" fill=\"{SOFT}\">{}</text>", escape(unit)));
     for step in 0..=4 {
         let value = most * f64::from(step) / 4.0;
         let at = y(value);
-        add(format_args!("<path d=\"M{LEFT} {at:.1}H{RIGHT}\" stroke=\"#e4e7eb\"/>"));
+        add(format_args!("<path d=\"M{LEFT} {at:.1}H{RIGHT}\" stroke=\"{RULE}\"/>"));
         add(format_args!(
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 4.0,
@@ -94,14 +111,17 @@ pub(super) fn curves(title: &str, x_label: &str, unit: &str, curves: &[Curve]) -
     marks.sort_by(f64::total_cmp);
     marks.dedup();
     for mark in marks {
+        // The last one ends where the axis does.
+        let anchor = if mark < last || first == last { "middle" } else { "end" };
         add(format_args!(
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" font-size=\"10\">{mark}</text>",
-            x(mark),
-            BOTTOM + 14.0
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\" font-size=\"11\">{}</text>",
+            if anchor == "end" { RIGHT + 8.0 } else { x(mark) },
+            BOTTOM + 14.0,
+            short(mark)
         ));
     }
     add(format_args!(
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#616e7c\">{}</text>",
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{SOFT}\">{}</text>",
         (LEFT + RIGHT) / 2.0,
         BOTTOM + 30.0,
         escape(x_label)
@@ -123,6 +143,15 @@ pub(super) fn curves(title: &str, x_label: &str, unit: &str, curves: &[Curve]) -
     svg + "</svg>"
 }
 
+/// A count that fits below an axis.
+fn short(count: f64) -> String {
+    match count {
+        million if million >= 1e6 => format!("{} M", million / 1e6),
+        many if many >= 10_000.0 => format!("{:.0} k", many / 1e3),
+        few => few.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +164,7 @@ mod tests {
         assert!(svg.contains("a &lt; b") && svg.contains("bars &amp; more") && !svg.contains("NaN"));
         let curve = Curve { label: "c".to_owned(), points: vec![(1.0, 10.0), (64.0, 20.0), (65_536.0, 15.0)] };
         let svg = curves("curves", "vNICs", "cycles", &[curve]);
-        assert!(svg.matches("<circle").count() == 3 && svg.contains(">65536<") && !svg.contains("NaN"));
+        assert!(svg.matches("<circle").count() == 3 && svg.contains(">66 k<") && !svg.contains("NaN"));
     }
 
     #[test]
