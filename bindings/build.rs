@@ -41,6 +41,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_from_rings",
     "rte_epoll_wait",
     "rte_ring_(create|free)",
+    "rte_gro_(ctx_create|ctx_destroy|reassemble|timeout_flush|get_pkt_count)",
     "rte_hash_(create|free|add_key_data|lookup_bulk_data)",
     "shim_.*",
 ];
@@ -50,6 +51,7 @@ const TYPES: &[&str] = &[
     "rte_eth_(conf|rxconf|txconf|dev_info|xstat|xstat_name|rss_reta_entry64|fc_conf|udp_tunnel)",
     "rte_malloc_socket_stats",
     "rte_epoll_event",
+    "rte_gro_param",
     "rte_hash_parameters",
     "shim_.*",
 ];
@@ -59,6 +61,7 @@ const CONSTANTS: &[&str] = &[
     "RTE_ETH_LINK_.*",
     "RTE_ETH_(VLAN|QUEUE_STATE|FC|QINQ_STRIP)_.*",
     "RTE_(MAX_LCORE|MP_MAX_FD_NUM)",
+    "RTE_GRO_TCP_IPV4_INDEX",
     "RTE_VER_(YEAR|MONTH|MINOR)",
     "SHIM_.*",
 ];

@@ -17,6 +17,7 @@
 #include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
+#include <rte_gro.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <rte_interrupts.h>

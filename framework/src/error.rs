@@ -90,6 +90,16 @@ pub enum Error {
         /// DPDK's error.
         cause: Errno,
     },
+    /// There is no memory for packets that are to be put together.
+    #[error(
+        "no memory to put {packets} packets of each of {connections} connections together: ask for more, or for less"
+    )]
+    Gro {
+        /// Connections at a time.
+        connections: u16,
+        /// Packets of each.
+        packets: u16,
+    },
     /// Two workers were placed on one core.
     #[error("core {core} has a worker already: place this one elsewhere, or allow sharing explicitly")]
     CoreTaken {

@@ -21,6 +21,7 @@
 //! ```
 
 mod batch;
+mod gro;
 mod huge;
 mod mbuf;
 mod notes;
@@ -28,9 +29,10 @@ mod offload;
 mod pool;
 
 pub use batch::{BURST, Batch};
+pub use gro::Gro;
 pub use huge::prefer_huge_pages;
 pub use mbuf::{Mbuf, SharedMbuf};
-pub(crate) use offload::HeaderLengths;
+pub use offload::HeaderLengths;
 pub use pool::{MbufPool, PoolBuilder};
 
 /// Brings the start of something closer that will be looked at soon: for what all packets of a batch

@@ -3,6 +3,7 @@
 //! them, or software must do the work: see [`Outlet::finishing`](crate::pipeline::Outlet::finishing).
 
 use super::Mbuf;
+use crate::packet::{EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, Tcp, Udp, Vlan};
 
 /// `RTE_MBUF_F_RX_L4_CKSUM_NONE`: both bits. The checksum is that of the pseudo header alone.
 const CHECKSUM_LEFT: u64 = 1 << 3 | 1 << 8;
@@ -18,17 +19,71 @@ const TX_IPV6: u64 = 1 << 56;
 /// Where `tso_segsz` stands in `tx_offload`, and how much stands before it.
 const SEGMENT_SHIFT: u32 = 24;
 
-/// Lengths of the headers of a packet, bytes.
+/// Lengths of the headers of a whole TCP or UDP packet, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HeaderLengths {
-    /// Ethernet and tags.
-    pub(crate) l2: usize,
+pub struct HeaderLengths {
+    /// Ethernet, and a tag if it has one.
+    pub l2: usize,
     /// IP, with options and extension headers.
-    pub(crate) l3: usize,
+    pub l3: usize,
     /// TCP with options, or UDP.
-    pub(crate) l4: usize,
-    pub(crate) ipv6: bool,
-    pub(crate) udp: bool,
+    pub l4: usize,
+    /// Whether it is IPv6, and not IPv4.
+    pub ipv6: bool,
+    /// Whether it is UDP, and not TCP.
+    pub udp: bool,
+}
+
+impl HeaderLengths {
+    /// Of a frame whose headers are all there; nothing for fragments, frames with several tags, and all else.
+    pub fn of(frame: &[u8]) -> Option<HeaderLengths> {
+        let (ethernet, mut rest) = Ethernet::parse(frame).ok()?;
+        let (mut kind, mut l2) = (ethernet.ether_type(), size_of::<Ethernet>());
+        if kind == EtherType::VLAN {
+            let (vlan, behind) = Vlan::parse(rest).ok()?;
+            (kind, rest) = (vlan.ether_type(), behind);
+            l2 += size_of::<Vlan>();
+        }
+        let (l3, protocol, rest) = match kind {
+            EtherType::IPV4 => {
+                let (ip, behind) = Ipv4::parse_front(rest).ok()?;
+                if ip.is_fragment() {
+                    return None;
+                }
+                (ip.header_len(), ip.protocol(), behind)
+            }
+            EtherType::IPV6 => {
+                let (ip, behind) = Ipv6::parse_front(rest).ok()?;
+                let upper = ip.upper_layer(behind).ok()?;
+                if upper.fragment.is_some() {
+                    return None;
+                }
+                (size_of::<Ipv6>() + upper.offset, upper.protocol, behind.get(upper.offset..)?)
+            }
+            _ => return None,
+        };
+        let l4 = match protocol {
+            IpProtocol::TCP => Tcp::parse_front(rest).ok()?.0.header_len(),
+            IpProtocol::UDP => {
+                Udp::parse_front(rest).ok()?;
+                size_of::<Udp>()
+            }
+            _ => return None,
+        };
+        Some(HeaderLengths { l2, l3, l4, ipv6: kind == EtherType::IPV6, udp: protocol == IpProtocol::UDP })
+    }
+
+    /// What each piece has in front: fragments of a datagram have no UDP header, but for the first, whose payload it
+    /// counts as.
+    pub(crate) fn copied(&self) -> usize {
+        self.l2 + self.l3 + if self.udp { 0 } else { self.l4 }
+    }
+
+    /// As DPDK packs them; nothing when they are too long for that.
+    fn packed(&self) -> Option<u64> {
+        let fits = self.l2 < 1 << 7 && self.l3 < 1 << 9 && self.l4 < 1 << 8;
+        fits.then_some((self.l2 | self.l3 << 7 | self.l4 << 16) as u64)
+    }
 }
 
 impl Mbuf {
@@ -67,11 +122,8 @@ impl Mbuf {
     /// Asks the card that it is sent to for the work. False, and nothing done, when the headers are too long to
     /// say so.
     pub(crate) fn ask_card(&mut self, lengths: HeaderLengths) -> bool {
-        let HeaderLengths { l2, l3, l4, ipv6, udp } = lengths;
-        if l2 >= 1 << 7 || l3 >= 1 << 9 || l4 >= 1 << 8 {
-            return false;
-        }
-        let size = self.segment_size();
+        let HeaderLengths { ipv6, udp, .. } = lengths;
+        let (Some(packed), size) = (lengths.packed(), self.segment_size()) else { return false };
         let head = self.head_mut();
         head.ol_flags &= !(CHECKSUM_LEFT | CUTTING_LEFT);
         head.ol_flags |= if ipv6 { TX_IPV6 } else { TX_IPV4 };
@@ -79,7 +131,16 @@ impl Mbuf {
         if size.is_some() {
             head.ol_flags |= TX_TCP_SEG;
         }
-        head.tx_offload = (l2 | l3 << 7 | l4 << 16) as u64 | u64::from(size.unwrap_or(0)) << SEGMENT_SHIFT;
+        head.tx_offload = packed | u64::from(size.unwrap_or(0)) << SEGMENT_SHIFT;
+        true
+    }
+
+    /// Says beside the packet where its headers are and what they are (`RTE_PTYPE_*`). False, and nothing done, when they
+    /// are too long to say so.
+    pub(super) fn say_lengths(&mut self, lengths: HeaderLengths, packet_type: u32) -> bool {
+        let Some(packed) = lengths.packed() else { return false };
+        let head = self.head_mut();
+        (head.tx_offload, head.packet_type) = (packed, packet_type);
         true
     }
 }

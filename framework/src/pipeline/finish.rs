@@ -2,9 +2,7 @@
 
 use super::DropReason;
 use crate::memory::{HeaderLengths, Mbuf};
-use crate::packet::{
-    EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, Vlan, checksum,
-};
+use crate::packet::{Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, checksum};
 
 /// What a port does for packets by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub fn longest_frame(packet: &Mbuf) -> usize {
 
 #[cold]
 fn longest_segment(packet: &Mbuf, size: u16) -> usize {
-    let front = lengths(packet.data()).map_or(usize::MAX, |lengths| lengths.copied());
+    let front = HeaderLengths::of(packet.data()).map_or(usize::MAX, |lengths| lengths.copied());
     packet.len().min(front.saturating_add(size.into()))
 }
 
@@ -34,7 +32,7 @@ fn longest_segment(packet: &Mbuf, size: u16) -> usize {
 /// # Errors
 /// The reason why that cannot be; some of the segments may have been sent then, which is `Err(reason, sent)`.
 pub(super) fn finish(mut packet: Mbuf, does: Does, mut send: impl FnMut(Mbuf)) -> Result<usize, (DropReason, usize)> {
-    let Some(lengths) = lengths(packet.data()) else { return Err((DropReason::UNFINISHED, 0)) };
+    let Some(lengths) = HeaderLengths::of(packet.data()) else { return Err((DropReason::UNFINISHED, 0)) };
     let cut = packet.segment_size();
     let asks = if cut.is_some() { does.cutting && !lengths.udp } else { does.checksums };
     if asks && packet.ask_card(lengths) {
@@ -51,44 +49,6 @@ pub(super) fn finish(mut packet: Mbuf, does: Does, mut send: impl FnMut(Mbuf)) -
     packet.set_finished();
     send(packet);
     Ok(1)
-}
-
-/// The headers of a whole TCP or UDP packet; nothing for fragments and all else.
-pub(crate) fn lengths(frame: &[u8]) -> Option<HeaderLengths> {
-    let (ethernet, mut rest) = Ethernet::parse(frame).ok()?;
-    let (mut kind, mut l2) = (ethernet.ether_type(), size_of::<Ethernet>());
-    if kind == EtherType::VLAN {
-        let (vlan, behind) = Vlan::parse(rest).ok()?;
-        (kind, rest) = (vlan.ether_type(), behind);
-        l2 += size_of::<Vlan>();
-    }
-    let (l3, protocol, rest) = match kind {
-        EtherType::IPV4 => {
-            let (ip, behind) = Ipv4::parse_front(rest).ok()?;
-            if ip.is_fragment() {
-                return None;
-            }
-            (ip.header_len(), ip.protocol(), behind)
-        }
-        EtherType::IPV6 => {
-            let (ip, behind) = Ipv6::parse_front(rest).ok()?;
-            let upper = ip.upper_layer(behind).ok()?;
-            if upper.fragment.is_some() {
-                return None;
-            }
-            (size_of::<Ipv6>() + upper.offset, upper.protocol, behind.get(upper.offset..)?)
-        }
-        _ => return None,
-    };
-    let l4 = match protocol {
-        IpProtocol::TCP => Tcp::parse_front(rest).ok()?.0.header_len(),
-        IpProtocol::UDP => {
-            Udp::parse_front(rest).ok()?;
-            size_of::<Udp>()
-        }
-        _ => return None,
-    };
-    Some(HeaderLengths { l2, l3, l4, ipv6: kind == EtherType::IPV6, udp: protocol == IpProtocol::UDP })
 }
 
 /// Writes the checksum of the transport. The IP header tells where the packet ends: padding may follow.
@@ -118,14 +78,6 @@ fn ip_len(ip: &[u8], lengths: HeaderLengths) -> Option<usize> {
     match lengths.ipv6 {
         false => Ipv4::parse_front(ip).ok().map(|(ip, _)| usize::from(ip.total_len())),
         true => Ipv6::parse_front(ip).ok().map(|(ip, _)| size_of::<Ipv6>() + usize::from(ip.payload_len())),
-    }
-}
-
-impl HeaderLengths {
-    /// What each piece has in front: fragments of a datagram have no UDP header, but for the first, whose payload it
-    /// counts as.
-    fn copied(&self) -> usize {
-        self.l2 + self.l3 + if self.udp { 0 } else { self.l4 }
     }
 }
 

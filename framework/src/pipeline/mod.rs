@@ -48,8 +48,6 @@ pub use chain::{Branch, Chain, Measured, Pair, Send, chain};
 pub(crate) use context::Flow;
 pub use context::{Context, SourceCounters};
 pub use drops::{DropCounters, DropReason};
-#[cfg(feature = "testkit")]
-pub(crate) use finish::lengths;
 pub use finish::longest_frame;
 pub use outlet::{Outlet, OutletCounters};
 

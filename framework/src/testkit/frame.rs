@@ -177,6 +177,15 @@ impl Frame {
         self
     }
 
+    /// Sets the number of a TCP segment's first byte, which is 1 else.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn tcp_sequence(mut self, number: u32) -> Self {
+        Tcp::parse_mut(&mut self.body).expect("tcp() comes first").0.set_sequence(number);
+        self
+    }
+
     /// A UDP datagram.
     pub fn udp(self, src_port: u16, dst_port: u16) -> Self {
         self.protocol(IpProtocol::UDP).header::<Udp>(|udp| {

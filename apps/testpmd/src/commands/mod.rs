@@ -14,6 +14,7 @@ mod port;
 mod port_config;
 mod queues;
 mod registers;
+mod segments;
 mod set;
 mod spread;
 mod tools;
@@ -55,6 +56,7 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &spread::FAMILY,
     &vlan::FAMILY,
     &checksum::FAMILY,
+    &segments::FAMILY,
     &filters::FAMILY,
     &flows::FAMILY,
     &flow_control::FAMILY,

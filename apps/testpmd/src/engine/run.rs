@@ -58,7 +58,8 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
             let place = (link.rx_port, link.rx_queue);
             let observed = app.paused.iter().flat_map(|paused| &paused.observed).find(|seen| seen.link == *link);
             let observed = observed.cloned().unwrap_or_else(|| Observed::new(*link));
-            let mut stage = Surrounded::new(built.stage, app.settings.mode.makes(), app.verbose.clone(), place);
+            let mut stage =
+                Surrounded::new(built.stage, app.settings.mode.makes() || built.holds, app.verbose.clone(), place);
             let mut description = Description::default();
             stage.describe(&mut description);
             stage.observe(Observer::new(
@@ -140,7 +141,7 @@ fn prepare(
         let (pool, verbose, place) = (app.pool.clone(), app.verbose.clone(), (link.tx_port, link.tx_queue));
         let watch = Watch::new(verbose.tells_sent(), move |batch| verbose.sent(place, batch));
         let (mac, peer) = (to_device.mac(), config.peer(link.tx_port));
-        Ok(Stream { rx, fed, tx, mac, peer, pool, worker, watch: Some(watch) })
+        Ok(Stream { from: link.rx_port, rx, fed, tx, mac, peer, pool, worker, watch: Some(watch) })
     };
     let mut sent = 0;
     if let Some(bursts) = first.filter(|_| mode.sends()) {

@@ -1,8 +1,9 @@
 //! What the modes can be told.
 
+use super::cut::Cut;
 use iogate::memory::BURST;
 use iogate::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -33,6 +34,16 @@ pub struct Config {
     pub noisy: NoisyConfig,
     /// Of `csum`, by TX port (`csum set`, `csum parse-tunnel`, `csum mac-swap`); see [`Config::checksum`].
     pub checksums: BTreeMap<u16, Checksum>,
+    /// Of `csum`, by TX port: the most payload of a TCP segment, bytes (`tso set`).
+    pub tso: BTreeMap<u16, u16>,
+    /// TX ports whose packets `csum` cuts to `gso_size` (`set port N gso on`).
+    pub gso: BTreeSet<u16>,
+    /// The longest packet then, bytes (`set gso segsz`).
+    pub gso_size: u16,
+    /// RX ports whose TCP segments `csum` puts together (`set port N gro on`).
+    pub gro: BTreeSet<u16>,
+    /// For how many rounds it waits for more, 1 to 4 (`set gro flush`).
+    pub gro_rounds: u32,
     /// VLANs whose tags packets get that leave by a port, but in `io` mode: one, or the inner and the outer one
     /// (`tx_vlan set`).
     pub vlans: BTreeMap<u16, Vec<u16>>,
@@ -55,6 +66,11 @@ impl Default for Config {
             flowgen_flows: 1024,
             noisy: NoisyConfig::default(),
             checksums: BTreeMap::new(),
+            tso: BTreeMap::new(),
+            gso: BTreeSet::new(),
+            gso_size: 1514,
+            gro: BTreeSet::new(),
+            gro_rounds: 1,
             vlans: BTreeMap::new(),
             retry: None,
         }
@@ -70,6 +86,12 @@ impl Config {
     /// What `csum` does to packets that leave by a port.
     pub fn checksum(&self, port: u16) -> Checksum {
         self.checksums.get(&port).copied().unwrap_or_default()
+    }
+
+    /// How `csum` has packets cut that leave by a port.
+    pub(super) fn cut(&self, port: u16) -> Cut {
+        let payload = self.tso.get(&port).copied();
+        Cut { payload, packet: self.gso.contains(&port).then_some(self.gso_size) }
     }
 }
 

@@ -18,9 +18,11 @@
 mod config;
 mod counters;
 mod csum;
+mod cut;
 mod door;
 mod five_tuple_swap;
 mod flow_gen;
+mod gro;
 mod icmp_echo;
 mod io;
 mod layers;
@@ -183,7 +185,8 @@ impl Mode {
             (true, None) if stream.fed => Vec::new(),
             (true, None) => return Err(Refused::NoQueue { kind: "RX" }),
         };
-        let mut built = Built { queues, stage: Box::new(rx_only::RxOnly), bad_checksums: None, by_port: None };
+        let mut built =
+            Built { queues, stage: Box::new(rx_only::RxOnly), bad_checksums: None, by_port: None, holds: false };
         built.stage = match self {
             Mode::RxOnly => Box::new(chain(rx_only::RxOnly)),
             Mode::SharedRxq => {
@@ -198,8 +201,17 @@ impl Mode {
             Mode::IcmpEcho => stream.behind(icmp_echo::IcmpEcho { mac: stream.mac }, config)?,
             Mode::Csum => {
                 let bad = built.bad_checksums.insert(Arc::default()).clone();
-                let checksum = stream.tx.as_ref().map(|queue| config.checksum(queue.port().id()));
-                stream.behind(csum::Csum::new(checksum.unwrap_or_default(), &stream, bad), config)?
+                let to = stream.tx.as_ref().map_or(u16::MAX, |queue| queue.port().id());
+                let (csum, cut) = (csum::Csum::new(config.checksum(to), &stream, bad), config.cut(to));
+                match (config.gro.contains(&stream.from), cut.is_needed()) {
+                    (false, false) => stream.behind(csum, config)?,
+                    (false, true) => stream.cutting().behind(chain(csum).then(cut), config)?,
+                    (true, _) => {
+                        let gro = gro::Gro::new(config.gro_rounds).map_err(|_| Refused::NoMemoryToHold)?;
+                        built.holds = true;
+                        stream.cutting().behind(chain(gro).then(csum).then(cut), config)?
+                    }
+                }
             }
             Mode::Noisy => {
                 let (mac, tags, door) = (stream.mac_stage(), stream.tags(config), stream.door(config)?);
@@ -281,6 +293,9 @@ pub enum Refused {
     /// Memory is to be touched, and there is none.
     #[error("--noisy-lkup-memory must be > 0 when memory is to be read or written")]
     NoMemory,
+    /// Packets are to be put together.
+    #[error("there is no memory for packets to be put together (`set port N gro on`)")]
+    NoMemoryToHold,
     /// A ring has another size.
     #[error("--noisy-tx-sw-buffer-size must be a power of two, and {size} is none")]
     BufferSize {
@@ -292,7 +307,9 @@ pub enum Refused {
 /// What a stage is made of.
 #[derive(Debug)]
 pub struct Stream {
-    /// Where packets come from.
+    /// The port that packets come from.
+    pub from: u16,
+    /// Its queue, unless other streams give them.
     pub rx: Option<RxQueue>,
     /// Whether packets come from other streams instead.
     pub fed: bool,
@@ -314,6 +331,12 @@ impl Stream {
     fn door(&mut self, config: &Config) -> Result<Door, Refused> {
         let outlet = self.tx.take().ok_or(Refused::NoQueue { kind: "TX" })?;
         Ok(Door::new(outlet, config.retry).watched(self.watch.take()))
+    }
+
+    /// With a way out that cuts packets which say so.
+    fn cutting(&mut self) -> &mut Self {
+        self.tx = self.tx.take().map(|outlet| outlet.finishing(true));
+        self
     }
 
     /// The tags that packets get, if they get any.
@@ -360,6 +383,8 @@ pub struct Built {
     pub bad_checksums: Option<Arc<BadChecksums>>,
     /// Of `shared_rxq`: packets by the port they came from.
     pub by_port: Option<Arc<PortCounters>>,
+    /// Whether it holds packets, and passes them on in a later round.
+    pub holds: bool,
 }
 
 #[cfg(test)]
@@ -390,7 +415,8 @@ mod tests {
         assert!(Mode::available().any(|mode| mode == Mode::Io));
         for (mode, kind) in [(Mode::Io, "RX"), (Mode::RxOnly, "RX"), (Mode::TxOnly, "TX"), (Mode::FlowGen, "RX")] {
             let pool = iogate::testkit::pool("nothing", 64);
-            let stream = Stream { rx: None, fed: false, tx: None, mac: OURS, peer: PEER, pool, worker: 0, watch: None };
+            let stream =
+                Stream { from: 0, rx: None, fed: false, tx: None, mac: OURS, peer: PEER, pool, worker: 0, watch: None };
             assert_eq!(mode.build(&config(), stream).err(), Some(Refused::NoQueue { kind }), "{mode}");
         }
     }
@@ -415,6 +441,7 @@ mod tests {
         for mode in [Mode::TxOnly, Mode::RxOnly] {
             let (rx, tx) = (port.port.rx(0).unwrap(), Outlet::new(port.port.tx(0).unwrap()));
             let stream = Stream {
+                from: 0,
                 rx: Some(rx),
                 fed: false,
                 tx: Some(tx),

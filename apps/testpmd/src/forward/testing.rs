@@ -47,6 +47,7 @@ fn build(mode: Mode, config: &Config, mac: MacAddr, from: &FakePort, tx: TxQueue
     let rx = Some(from.port.rx(0).expect("it is free"));
     let peer = config.peers.values().next().copied().unwrap_or(PEER);
     let stream = Stream {
+        from: from.port.id(),
         rx,
         fed: false,
         tx: Some(Outlet::new(tx)),

@@ -17,8 +17,8 @@ pub(super) mod rx {
     pub(in super::super) const RSS_HASH: u64 = 1 << 19;
 }
 
-/// `RTE_ETH_TX_OFFLOAD_*`: VLAN, IPv4, UDP, TCP, SCTP, outer IPv4, QinQ, outer UDP.
-const TX: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 7 | 1 << 8 | 1 << 20;
+/// `RTE_ETH_TX_OFFLOAD_*`: VLAN, IPv4, UDP, TCP, SCTP, TSO of TCP, outer IPv4, QinQ, outer UDP.
+const TX: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 20;
 /// `RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE`: all buffers are of one pool and have one owner, which is always so here.
 const FAST_FREE: u64 = 1 << 16;
 /// `RTE_ETH_DEV_CAPA_RUNTIME_RX_QUEUE_SETUP` and that of TX.

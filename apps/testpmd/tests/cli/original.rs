@@ -70,6 +70,25 @@ rx_vlan add 2 0
 rx_vlan add 5000 0
 csum set ip hw 0
 csum parse-tunnel on 0
+show port 0 gro
+set port 0 gro on
+set port 0 gro on
+show port 0 gro
+set gro flush 3
+show port 0 gro
+set gro flush 9
+set gro flush 256
+set port 0 gro off
+set port 0 gro off
+set port 9 gro on
+set port 0 gro maybe
+show port 9 gro
+show port 0 gso
+set gso segsz 54
+set gso segsz 99999
+set port 9 gso off
+show port 9 gso
+tso set 500 0
 mac_addr add 0 02:00:00:00:00:01
 mac_addr set 9 02:00:00:00:00:01
 mcast_addr add 0 01:00:5e:00:00:01
@@ -105,6 +124,11 @@ port start 0
 port close 0
 port stop 0
 port stop 0
+tso show 0
+tso set 500 0
+tso set 0 0
+tso show 0
+tso set 500 9
 start
 port start 0
 port stop all
@@ -119,6 +143,11 @@ port config all rss udp
 port config all rss nosuch
 start
 start
+set port 0 gro on
+set port 0 gso on
+set port 0 gso off
+set gro flush 2
+set gso segsz 500
 port stop 0
 port close all
 set portlist 0

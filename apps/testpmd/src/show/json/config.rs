@@ -97,3 +97,18 @@ pub(crate) fn checksums(id: u16, parse_tunnels: bool, places: impl Iterator<Item
     places.for_each(|(kind, hardware)| body[kind] = json!(if hardware { "hw" } else { "sw" }));
     print("csum", body);
 }
+
+/// `tso show`.
+pub(crate) fn tso(id: u16, size: Option<u16>) {
+    print("tso", json!({ "port": id, "segment_size": size }));
+}
+
+/// `show port N gro`.
+pub(crate) fn gro(id: u16, on: bool, rounds: u32) {
+    print("port-gro", json!({ "port": id, "on": on, "flush_cycles": rounds }));
+}
+
+/// `show port N gso`.
+pub(crate) fn gso(id: u16, on: bool, size: u16) {
+    print("port-gso", json!({ "port": id, "on": on, "packet_size": size }));
+}
