@@ -36,6 +36,9 @@ use problem::Sink;
 pub use problem::{Problem, Problems};
 use read::Table;
 
+/// The folder of gateways' control sockets, `NAME.sock`, unless files say otherwise.
+pub const SOCKETS: &str = "/run/iogate";
+
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
 /// The only version of the format there is.

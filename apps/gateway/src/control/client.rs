@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use super::{Answer, Request, SCHEMA, Topic};
+use crate::config::SOCKETS;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,20 +10,18 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where gateways put their sockets unless told otherwise.
-const FOLDER: &str = "/run/iogate";
 /// A gateway that does not answer for so long is in trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket to talk to when none was named: the only one that somebody listens on.
 pub fn find_socket() -> Result<PathBuf> {
-    let entries = fs::read_dir(FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(SOCKETS).into_iter().flatten().flatten().map(|entry| entry.path());
     let named = entries.filter(|path| path.extension().is_some_and(|end| end == "sock"));
     let mut sockets: Vec<PathBuf> = named.filter(|path| is_in_use(path)).collect();
     sockets.sort();
     match sockets.as_slice() {
         [one] => Ok(one.clone()),
-        [] => bail!("no gateway answers in {FOLDER}; start one with `iogate run FILE`, or name it with --socket"),
+        [] => bail!("no gateway answers in {SOCKETS}; start one with `iogate run FILE`, or name it with --socket"),
         several => {
             let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
             bail!("there are several gateways: name one with --socket: {}", names.join(", "))

@@ -132,6 +132,7 @@ pub(in crate::config) fn config(root: Table<'_>, sink: &Sink) -> Option<Config> 
         }
     }
     workers::one_owner_each(&ports);
+    workers::apart_from_gateways(&ports);
     let share_cores = gateway.as_ref().is_some_and(|gateway| gateway.share_cores);
     let workers = workers::check_workers(&workers, &ports, &port_names, share_cores);
     let uplink_names =

@@ -1,10 +1,12 @@
 //! The rules of ports and of the workers that poll them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use iogate::port::{PortKind, PortSpec};
 
 use super::Names;
+use crate::config::SOCKETS;
 use crate::config::model::{Core, Idle, PortRef, QueueRef, Worker};
 use crate::config::problem::{Problem, quoted};
 use crate::config::raw::{self, RawPort, RawWorker, Ref};
@@ -29,6 +31,25 @@ pub(super) fn one_owner_each(ports: &[(PortRef, &RawPort<'_>)]) {
                 ),
             ),
             None => drop(owners.insert(device, &port.head)),
+        }
+    }
+}
+
+/// No port's socket where `iogate show` looks for gateways: its other end would take the question for a peer.
+pub(super) fn apart_from_gateways(ports: &[(PortRef, &RawPort<'_>)]) {
+    for (_, port) in ports {
+        let Some(spec) = &port.port else { continue };
+        let socket = Path::new(spec.value.target());
+        if matches!(spec.value.kind(), PortKind::Vhost | PortKind::VirtioUser | PortKind::Memif)
+            && socket.parent() == Some(Path::new(SOCKETS))
+            && socket.extension().is_some_and(|end| end == "sock")
+        {
+            let (shown, other) = (socket.display(), socket.with_extension("vhost"));
+            let text = format!(
+                "the socket {shown} is where `iogate show` looks for gateways; use another ending, as in {}",
+                other.display()
+            );
+            port.head.problem_at(spec.line, text);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{GIVE_NAME, Ref, flag, int, texts};
+use crate::config::SOCKETS;
 use crate::config::model::{Gateway, HugePages, Idle, MbufConfig, Watchdog, WorkerCount};
 use crate::config::read::{At, Head, Table, Value};
 
@@ -77,7 +78,7 @@ pub(in crate::config) fn gateway(root: &Table<'_>) -> Option<Gateway> {
     let share_cores = flag(&t, "share_cores", false);
     t.finish();
     let name = name?.value;
-    let socket = socket.unwrap_or_else(|| format!("/run/iogate/{name}.sock").into());
+    let socket = socket.unwrap_or_else(|| format!("{SOCKETS}/{name}.sock").into());
     Some(Gateway { name, socket, mtu: mtu.value, mbuf, memory_mb, huge_pages, watchdog, workers, share_cores })
 }
 

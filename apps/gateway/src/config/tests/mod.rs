@@ -77,7 +77,7 @@ fn the_examples_load() {
     assert_eq!(two.workers[0].queues.len(), 4);
     let guests = load(&example("guests.toml")).unwrap();
     let ports: Vec<_> = guests.links.iter().map(|link| link.port.to_string()).collect();
-    assert_eq!(ports, ["vhost:/run/iogate/vm1.sock,client=1,tso=1", "vhost:/run/iogate/vm2.sock,client=1"]);
+    assert_eq!(ports, ["vhost:/run/iogate/vm1.vhost,client=1,tso=1", "vhost:/run/iogate/vm2.vhost,client=1"]);
     assert_eq!(guests.links.iter().map(|link| link.offloads).collect::<Vec<_>>(), [true, false]);
     let trunks = load(&example("trunks.toml")).unwrap();
     assert_eq!((trunks.networks.len(), trunks.adapters.len(), trunks.workers.len()), (5, 6, 2));
