@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use support::{Gateway, IOGATE, Summary, config, ended, iogate, must, path, rings, run, stderr, stdout, text};
 
@@ -282,28 +282,46 @@ fn files_of_frames_go_through_and_are_counted() {
     assert_eq!(read_pcap(&output).unwrap(), sent);
 }
 
-/// In a network namespace of its own, on an interface that is too small for the largest frame.
-#[test]
-fn an_mtu_that_is_raised_is_said() {
+/// Runs shell commands in a network namespace of their own: `$0` is the program, `$1` the file of a gateway between two
+/// interfaces, `one` of the server and `two` of the uplink, and `$2` its socket.
+fn between_two_interfaces(test: &str, commands: &str) -> Option<Output> {
     if !run("unshare", &["--net", "--mount", "true"]).status.success() {
-        return eprintln!("SKIP an_mtu_that_is_raised_is_said: namespaces need root");
+        iogate::testkit::skip(test, "namespaces need root");
+        return None;
     }
     let folder = tempfile::tempdir().unwrap();
     let (file, socket) = (folder.path().join("gw.toml"), folder.path().join("gw.sock"));
-    fs::write(&file, config("af_packet:small", "af_packet:large", "").replace("SOCKET", path(&socket))).unwrap();
-    let commands = format!(
-        "set -e; mount -t sysfs sysfs /sys; ip link add small mtu 1000 type veth peer name large
-         ip link set small up; ip link set large mtu 2000 up; \"$0\" run {} &
-         for i in $(seq 100); do \"$0\" show ports --socket {} && break; sleep 0.1; done; kill $!; wait $!
-         cat /sys/class/net/small/mtu /sys/class/net/large/mtu",
-        path(&file),
-        path(&socket)
-    );
-    let output = run("unshare", &["--net", "--mount", "sh", "-c", &commands, IOGATE]);
+    fs::write(&file, config("af_packet:one", "af_packet:two", "").replace("SOCKET", path(&socket))).unwrap();
+    let commands = format!("set -e; mount -t sysfs sysfs /sys; {commands}");
+    let output = run("unshare", &["--net", "--mount", "sh", "-c", &commands, IOGATE, path(&file), path(&socket)]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let raised = "link \"eth-srv1\": the MTU of interface small was 1000, is 1500 now and remains so";
+    Some(output)
+}
+
+#[test]
+fn an_mtu_that_is_raised_is_said() {
+    let commands = "ip link add one mtu 1000 type veth peer name two
+        ip link set one up; ip link set two mtu 2000 up; \"$0\" run \"$1\" &
+        for i in $(seq 100); do \"$0\" show ports --socket \"$2\" && break; sleep 0.1; done; kill $!; wait $!
+        cat /sys/class/net/one/mtu /sys/class/net/two/mtu";
+    let Some(output) = between_two_interfaces("an_mtu_that_is_raised_is_said", commands) else { return };
+    let raised = "link \"eth-srv1\": the MTU of interface one was 1000, is 1500 now and remains so";
     assert_eq!(stderr(&output).matches("the MTU of interface").count(), 1, "{}", text(&output));
     assert!(stderr(&output).contains(raised) && stdout(&output).ends_with("\n1500\n2000\n"), "{}", text(&output));
+}
+
+#[test]
+fn a_network_without_an_uplink_is_said() {
+    let commands = "ip link add one type veth peer name two; \"$0\" run \"$1\" &
+        for i in $(seq 100); do \"$0\" show ports --socket \"$2\" && break; sleep 0.1; done
+        ip link set one up; ip link set two up
+        for i in $(seq 100); do \"$0\" show networks --socket \"$2\" | grep -w net-a && break; sleep 0.1; done
+        kill $!; wait $!";
+    let Some(output) = between_two_interfaces("a_network_without_an_uplink_is_said", commands) else { return };
+    let said = stderr(&output);
+    let at_first = said.find("network \"prod\": no uplink is up: net-a\n");
+    let later = said.find("network \"prod\": uplink net-a instead of none\n");
+    assert!(at_first.is_some() && at_first < later, "{said}");
 }
 
 // ------------------------------------------------------------------ the end

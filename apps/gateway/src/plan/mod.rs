@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::config::model::{Core, Idle as IdleConfig, PortRef, Worker};
 use crate::dataplane::fip::Heard;
 use crate::dataplane::frame::Meta;
+use crate::dataplane::tables::NO_UPLINK;
 use crate::dataplane::{Active, Counters, Ingress, Switch, Tables};
 use anyhow::{Context as _, Result, bail};
 use crossbeam_queue::ArrayQueue;
@@ -136,6 +137,10 @@ impl Gateway {
         let mut choice = UplinkChoice::new(&config);
         choice.update(Instant::now(), &uplinks_up(&config, &ports));
         let active = Arc::new(choice.active(&config));
+        for (id, network) in config.networks().filter(|(id, _)| active.0[id.index()] == NO_UPLINK) {
+            let members: Vec<_> = config.uplinks_of(id).iter().map(|id| config.uplink(*id).name.as_str()).collect();
+            tracing::warn!("network \"{}\": no uplink is up: {}", network.name, members.join(", "));
+        }
 
         let mut runtime = Runtime::new(&eal);
         runtime.share_cores(config.gateway.share_cores);
