@@ -30,7 +30,7 @@ fn without_a_gateway_show_and_stop_fail() {
 #[test]
 fn the_only_socket_there_is_is_found() {
     if !run("unshare", &["--mount", "true"]).status.success() {
-        return eprintln!("SKIP the_only_socket_there_is_is_found: mount namespaces need root");
+        return iogate::testkit::skip("the_only_socket_there_is_is_found", "mount namespaces need root");
     }
     let inside = |commands: &str| {
         let commands = format!("mount -t tmpfs tmpfs /run; mkdir /run/iogate; {commands}");

@@ -49,26 +49,15 @@ fn af_xdp_keeps_the_order_of_bursts() {
     house.stop();
 }
 
-/// The first two cores that this process may use.
-fn two_cores() -> Option<[String; 2]> {
-    let list = crate::support::must("sh", &["-c", "taskset -cp $$ | sed 's/.*: //'"]);
-    let mut cores = list.trim().split(',').flat_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let number = |text: &str| text.parse::<u32>().expect("the number of a core");
-        number(first)..=number(last)
-    });
-    let two = Some([cores.next()?.to_string(), cores.next()?.to_string()]);
-    drop(cores);
-    two
-}
-
+/// Adds a worker for each of these lists of queues, on the first two cores that there are.
 pub(crate) fn with_workers(config: &str, queues: [&str; 2]) -> Option<String> {
-    let Some(cores) = two_cores() else {
+    let cores = iogate::worker::cores();
+    if cores.len() < 2 {
         eprintln!("SKIP: two workers need two cores");
         return None;
-    };
-    let worker = |core: &String, queues: &str| format!("[[worker]]\ncore = {core}\nqueues = [{queues}]\n");
-    Some(config.to_owned() + &worker(&cores[0], queues[0]) + &worker(&cores[1], queues[1]))
+    }
+    let worker = |core: usize, queues: &str| format!("[[worker]]\ncore = {core}\nqueues = [{queues}]\n");
+    Some(config.to_owned() + &worker(cores[0], queues[0]) + &worker(cores[1], queues[1]))
 }
 
 /// Each port has one queue, so that each worker sends to the other's ports through a ring.
