@@ -244,6 +244,7 @@ fn every_topic_is_shown_as_text_and_as_json() {
     assert_eq!(gateway.show("classes").as_array().map(Vec::len), Some(7));
     let worker = &gateway.show("workers")[0];
     assert_eq!(worker["queues"], serde_json::json!(["eth-srv1:0", "net-a:0"]));
+    assert_eq!(worker["idle"], "adaptive");
     assert!(worker["round_ns_p50"].is_null(), "no round had packets: {worker}");
     assert_eq!(gateway.show("runtime")["totals"]["received"], 0);
     gateway.stop();

@@ -8,6 +8,7 @@ use crate::plan::{Receives, State};
 use iogate::pipeline::{DropCounters, DropReason};
 use iogate::port::Port;
 use iogate::telemetry::cycles_per_second;
+use iogate::worker::Idle;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 
@@ -148,7 +149,7 @@ records! {
     WorkerRow {
         /// Its core.
         core: usize,
-        /// What it does when nothing arrives.
+        /// What it does when nothing arrives, in the configuration's word.
         idle: String,
         /// The queues it polls.
         queues: Vec<String>,
@@ -439,7 +440,7 @@ fn workers(state: &State) -> Vec<WorkerRow> {
         let round_ns = |quantile| (!rounds.is_empty()).then(|| ns(rounds.value_at_quantile(quantile)));
         WorkerRow {
             core: worker.core,
-            idle: format!("{:?}", worker.idle).to_lowercase(),
+            idle: idle(worker.idle).into(),
             queues: worker.queues.clone(),
             packets: worker.poller.totals().received,
             rounds: worker.stats.rounds(),
@@ -450,6 +451,15 @@ fn workers(state: &State) -> Vec<WorkerRow> {
         }
     };
     state.workers.iter().map(row).collect()
+}
+
+fn idle(idle: Idle) -> &'static str {
+    match idle {
+        Idle::Spin => "spin",
+        Idle::Pause => "pause",
+        Idle::Sleep(_) => "adaptive",
+        Idle::Interrupt => "interrupt",
+    }
 }
 
 fn runtime(state: &State) -> Rows {
