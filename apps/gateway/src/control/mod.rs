@@ -5,6 +5,7 @@
 //! answered, with `{"error":"..."}`.
 
 pub mod client;
+mod collect;
 pub mod report;
 mod server;
 

@@ -1,6 +1,6 @@
 //! The gateway's side of its socket.
 
-use super::{Answer, Request, SCHEMA, report};
+use super::{Answer, Request, SCHEMA, collect};
 use crate::plan::State;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -198,7 +198,7 @@ fn respond(line: &[u8], state: &State) -> (String, bool) {
             state.stop.store(true, Ordering::SeqCst);
             (json(&Answer { stopping: true, error: None }), true)
         }
-        Request { show: Some(topic), stop: false, .. } => (json(&report::make(state, topic)), false),
+        Request { show: Some(topic), stop: false, .. } => (json(&collect::report(state, topic)), false),
         _ => (refusal("ask for one thing: show or stop"), false),
     }
 }
