@@ -3,7 +3,7 @@
 use crate::clock::cpu_time;
 use crate::instructions::What;
 use crate::testpmd::{MEMORY_MB, WARM_UP};
-use crate::{Pages, Plan, gateway, instructions, io, lookup, rfc2544, wire};
+use crate::{Pages, Plan, contention, gateway, instructions, io, lookup, rfc2544, wire};
 use anyhow::{Context as _, Result, bail, ensure};
 use iogate::eal::{Eal, HugePages};
 use iogate::pipeline::Totals;
@@ -48,6 +48,8 @@ pub(crate) enum Job {
         #[command(flatten)]
         options: rfc2544::Options,
     },
+    /// Packets onto a ring before another worker's queue.
+    HandOver,
     /// A pipeline under callgrind.
     Path {
         /// Which.
@@ -72,6 +74,7 @@ impl Job {
             Job::Wire { rate } => vec!["wire".to_owned(), rate.to_string()],
             Job::Clocks => vec!["clocks".to_owned()],
             Job::Rfc2544 { options } => ["rfc2544".to_owned()].into_iter().chain(options.arguments()).collect(),
+            Job::HandOver => vec!["hand-over".to_owned()],
             Job::Path { what } => vec!["path".to_owned(), what.name().to_owned()],
         }
     }
@@ -138,6 +141,7 @@ pub(crate) fn run(job: Job, plan: Plan) -> Result<()> {
         Job::Wire { rate } => serde_json::to_string(&wire::measure(&eal, plan, rate)?)?,
         Job::Clocks => serde_json::to_string(&wire::measure_clocks(plan)?)?,
         Job::Rfc2544 { options } => serde_json::to_string(&rfc2544::measure(&eal, plan, &options)?)?,
+        Job::HandOver => serde_json::to_string(&contention::measure(&eal, plan)?)?,
         Job::Path { what } => serde_json::to_string(&instructions::measure(&eal, what)?)?,
     };
     println!("{result}");

@@ -21,6 +21,8 @@ pub(crate) struct Crowd {
     /// 1 to 65,536, spread over the links and over eight networks.
     pub(crate) vnics: usize,
     pub(crate) links: usize,
+    /// 1 or 2, each a group of its own.
+    pub(crate) uplinks: usize,
     /// Different (addresses, ports); nothing: as many as there are frames.
     pub(crate) flows: Option<usize>,
 }
@@ -34,19 +36,22 @@ impl Crowd {
     pub(crate) fn config(self) -> String {
         let mut text = String::from(
             "schema = 1\n[gateway]\nname = \"crowd\"\nmtu = 1518\n\
-             [[policy]]\nname = \"strict\"\nantispoof = { arp = true, nd = true, ip = true }\n\
-             [[uplink]]\nname = \"lan\"\nport = \"null:size=100\"\nkind = \"network\"\n\
-             [[uplink]]\nname = \"lan2\"\nport = \"null:size=101\"\nkind = \"network\"\n\
-             [[uplink_group]]\nname = \"lan\"\nkind = \"network\"\nmembers = [\"lan\"]\n\
-             [[uplink_group]]\nname = \"lan2\"\nkind = \"network\"\nmembers = [\"lan2\"]\n",
+             [[policy]]\nname = \"strict\"\nantispoof = { arp = true, nd = true, ip = true }\n",
         );
         let mut add = |block: std::fmt::Arguments<'_>| text.write_fmt(block).expect("a string grows");
+        for uplink in 0..self.uplinks {
+            add(format_args!(
+                "[[uplink]]\nname = \"lan{uplink}\"\nport = \"null:size={}\"\nkind = \"network\"\n\
+                 [[uplink_group]]\nname = \"lan{uplink}\"\nkind = \"network\"\nmembers = [\"lan{uplink}\"]\n",
+                100 + uplink
+            ));
+        }
         for link in 0..self.links {
             add(format_args!("[[link]]\nname = \"link{link}\"\nport = \"null:no-rx={link}\"\n"));
         }
         for network in 0..NETWORKS {
-            let (vlan, uplink) = (101 + network, if network % 2 == 0 { "lan" } else { "lan2" });
-            add(format_args!("[[network]]\nname = \"n{network}\"\nvlan = {vlan}\nuplink = \"{uplink}\"\n"));
+            let (vlan, uplink) = (101 + network, network % self.uplinks);
+            add(format_args!("[[network]]\nname = \"n{network}\"\nvlan = {vlan}\nuplink = \"lan{uplink}\"\n"));
         }
         for number in 0..self.vnics.min(MOST_CONFIGURED) {
             let (link, network, tag) = (number % self.links, number % NETWORKS, tag(number));
@@ -128,12 +133,14 @@ mod tests {
     #[test]
     fn there_are_as_many_as_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        for (vnics, links, flows) in [(1, 1, Some(1)), (64, 6, Some(100)), (64, 1, Some(5000)), (1024, 2, None)] {
-            let crowd = Crowd { vnics, links, flows };
+        for (vnics, links, uplinks, flows) in
+            [(1, 1, 2, Some(1)), (64, 6, 2, Some(100)), (64, 1, 1, Some(5000)), (1024, 2, 2, None)]
+        {
+            let crowd = Crowd { vnics, links, uplinks, flows };
             let config = iogate_gateway::config::parse(&crowd.config(), Path::new("crowd.toml"));
             let mut config = config.unwrap_or_else(|e| panic!("{e}"));
             add_vnics(&mut config, vnics);
-            assert_eq!(config.adapters.len(), vnics);
+            assert_eq!((config.adapters.len(), config.ports().count()), (vnics, links + uplinks));
             let captures = crowd.captures(folder.path()).unwrap();
             let frames: Vec<_> = captures.iter().flat_map(|(_, file)| read_pcap(file).unwrap()).collect();
             assert!(frames.iter().all(|frame| frame.len() == 64));

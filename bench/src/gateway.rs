@@ -206,6 +206,7 @@ pub(crate) fn measure(
     let mut config = config::load(path)?;
     crowd::add_vnics(&mut config, vnics);
     let (tables, active) = (Arc::new(Tables::new(&config)), Arc::new(first_uplinks(&config)?));
+    let mut memory = self::resident()?.saturating_sub(resident);
     let all = usize::try_from(workers)?;
     let mut parts: Vec<(Vec<RxQueue>, Vec<Ingress>, Vec<Outlet>)> = Vec::new();
     parts.resize_with(all, Default::default);
@@ -242,6 +243,8 @@ pub(crate) fn measure(
     runtime.share_cores(true);
     let cores: Vec<usize> = if all <= cores().len() { cores() } else { vec![plan.core] };
     let mut pollers = Vec::new();
+    // Ports and their captures are not counted.
+    let resident = self::resident()?;
     for (number, (queues, ingress, outlets)) in parts.into_iter().enumerate() {
         let switch = Switch::new(tables.clone(), active.clone(), ingress, outlets);
         // The first worker stands on the core that was chosen.
@@ -249,7 +252,7 @@ pub(crate) fn measure(
         let core = if all == 2 && core == plan.core && number == 1 { cores[0] } else { core };
         pollers.push(runtime.worker(core)?.idle(Idle::Spin).poll(queues, switch));
     }
-    let memory = self::resident()?.saturating_sub(resident);
+    memory += self::resident()?.saturating_sub(resident);
     let mut sample = alone::measure(&mut runtime, plan.seconds)?;
     for poller in &pollers {
         for (reason, count) in drops(poller) {

@@ -8,6 +8,7 @@
 mod alone;
 #[allow(unsafe_code)]
 mod clock;
+mod contention;
 mod crowd;
 mod full;
 mod gateway;

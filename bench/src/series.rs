@@ -65,6 +65,9 @@ pub(crate) struct Line {
     pub(crate) label: String,
     /// How many there are, and the cost.
     pub(crate) points: Vec<(f64, f64)>,
+    /// Whether it is calculated rather than measured.
+    #[serde(default)]
+    pub(crate) modelled: bool,
 }
 
 /// Ours and a peer's, measured in turns. Where ours has several peers, each has a comparison of its own with the

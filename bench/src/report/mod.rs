@@ -29,7 +29,11 @@ fn bars_of(report: &Report, first: &Comparison) -> String {
 /// How the cost grows.
 fn growth_of(report: &Report) -> Vec<String> {
     let figure = |growth: &crate::series::Growth| {
-        let curve = |line: &crate::series::Line| Curve { label: line.label.clone(), points: line.points.clone() };
+        let curve = |line: &crate::series::Line| Curve {
+            label: line.label.clone(),
+            points: line.points.clone(),
+            dashed: line.modelled,
+        };
         let curves: Vec<Curve> = growth.lines.iter().map(curve).collect();
         svg::curves(&growth.name, &growth.of, &growth.unit, &curves)
     };

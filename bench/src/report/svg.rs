@@ -36,6 +36,7 @@ pub(super) struct Bar {
 pub(super) struct Curve {
     pub(super) label: String,
     pub(super) points: Vec<(f64, f64)>,
+    pub(super) dashed: bool,
 }
 
 pub(super) fn escape(text: &str) -> String {
@@ -128,9 +129,10 @@ pub(super) fn curves(title: &str, x_label: &str, unit: &str, curves: &[Curve]) -
     ));
     for (number, curve) in curves.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
+        let dashes = if curve.dashed { " stroke-dasharray=\"5 4\"" } else { "" };
         let points: Vec<String> = curve.points.iter().map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py))).collect();
         add(format_args!(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
             points.join(" ")
         ));
         for (px, py) in &curve.points {
@@ -162,15 +164,21 @@ mod tests {
         let svg = bars("bars & more", "cycles", &[bar]);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         assert!(svg.contains("a &lt; b") && svg.contains("bars &amp; more") && !svg.contains("NaN"));
-        let curve = Curve { label: "c".to_owned(), points: vec![(1.0, 10.0), (64.0, 20.0), (65_536.0, 15.0)] };
+        let curve =
+            Curve { label: "c".to_owned(), points: vec![(1.0, 10.0), (64.0, 20.0), (65_536.0, 15.0)], dashed: true };
         let svg = curves("curves", "vNICs", "cycles", &[curve]);
-        assert!(svg.matches("<circle").count() == 3 && svg.contains(">66 k<") && !svg.contains("NaN"));
+        assert!(
+            svg.matches("<circle").count() == 3
+                && svg.contains(">66 k<")
+                && svg.contains("dasharray")
+                && !svg.contains("NaN")
+        );
     }
 
     #[test]
     fn nothing_to_show_is_no_accident() {
         assert!(!bars("none", "", &[]).contains("NaN"));
-        let one = Curve { label: String::new(), points: vec![(1.0, 0.0)] };
+        let one = Curve { label: String::new(), points: vec![(1.0, 0.0)], dashed: false };
         for svg in [curves("none", "", "", &[]), curves("one", "", "", &[one])] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
