@@ -193,8 +193,7 @@ fn execute(command: Command) -> Result<ExitCode> {
                 }
                 outcome.text.lines().for_each(|line| tracing::info!("{line}"));
                 // Now that they are there.
-                if let Err(problems) = config::check_devices(&config, &file, &Host::local()) {
-                    complain(&problems.to_string());
+                if !is_for_this_machine(&config, &file) {
                     return Ok(ExitCode::from(WRONG));
                 }
             }
@@ -288,12 +287,13 @@ fn refuse(outcome: vf::Outcome) -> Result<ExitCode> {
 
 /// The checked configuration, fit for this machine, or nothing after everything wrong with it was said.
 fn load(file: &Path) -> Option<Config> {
-    let checked = config::load(file).and_then(|config| {
-        config::check_cores(&config, file, &iogate::worker::cores())?;
-        config::check_devices(&config, file, &Host::local())?;
-        Ok(config)
-    });
-    checked.map_err(|problems| complain(&problems.to_string())).ok()
+    let checked = config::load(file).map_err(|problems| complain(&problems.to_string()));
+    checked.ok().filter(|config| is_for_this_machine(config, file))
+}
+
+fn is_for_this_machine(config: &Config, file: &Path) -> bool {
+    let fits = config::check_machine(config, file, &iogate::worker::cores(), &Host::local());
+    fits.map_err(|problems| complain(&problems.to_string())).is_ok()
 }
 
 /// Writes a line to standard error, where nobody may listen.

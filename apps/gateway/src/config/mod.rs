@@ -69,22 +69,14 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     }
 }
 
-/// Checks that a machine has the cores that workers run on; which it has is in `there`.
+/// Checks a file against the machine it is for: that `cores` has those that workers run on, and that no PCI function of
+/// `host` is behind two ports, or behind one and a server's own. Functions that are not there, as virtual ones before
+/// they are made, are left out.
 ///
 /// Apart from [`load`], since it is the machine's matter and not the file's; `path` is only for messages.
-pub fn check_cores(config: &Config, path: &Path, there: &[usize]) -> Result<(), Problems> {
-    none(path, check::check_cores(&config.workers, there))
-}
-
-/// Checks that no PCI function is behind two ports of a machine, or behind one and a server's own; functions that are not
-/// there, as virtual ones before they are made, are left out.
-///
-/// Apart from [`load`], as [`check_cores`].
-pub fn check_devices(config: &Config, path: &Path, host: &Host) -> Result<(), Problems> {
-    none(path, check::check_devices(config, host))
-}
-
-fn none(path: &Path, list: Vec<Problem>) -> Result<(), Problems> {
+pub fn check_machine(config: &Config, path: &Path, cores: &[usize], host: &Host) -> Result<(), Problems> {
+    let mut list = check::check_cores(&config.workers, cores);
+    list.extend(check::check_devices(config, host));
     if list.is_empty() { Ok(()) } else { Err(Problems { file: path.to_owned(), list }) }
 }
 

@@ -64,7 +64,7 @@ mod tests {
             "#
         );
         let config = crate::config::parse(&text, Path::new("gw.toml")).unwrap_or_else(|problems| panic!("{problems}"));
-        match crate::config::check_devices(&config, Path::new("gw.toml"), fake.host()) {
+        match crate::config::check_machine(&config, Path::new("gw.toml"), &[0], fake.host()) {
             Ok(()) => String::new(),
             Err(problems) => problems.to_string(),
         }

@@ -6,13 +6,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use iogate::sriov::Host;
 use proptest::prelude::*;
 
 use super::model::{
     AdapterKind, AntiSpoof, Core, Fabric, Failback, GroupMode, Idle, PortRange, Protocol, ProtocolSet, Scope, Selector,
     Side,
 };
-use super::{Config, check_cores, classes, load, parse};
+use super::{Config, check_machine, classes, load, parse};
 
 /// A sound file with one of everything.
 const BASE: &str = include_str!("base.toml");
@@ -38,9 +39,10 @@ fn the_base_becomes_its_model() {
     assert_eq!((config.gateway.mtu, config.gateway.mbuf.size), (1518, 2304));
     assert_eq!(config.workers.len(), 2);
     assert_eq!(config.workers[1].core, Core::Number(2));
-    assert_eq!(check_cores(&config, Path::new("gw.toml"), &[0, 1, 2]), Ok(()));
+    let fits = |cores: &[usize]| check_machine(&config, Path::new("gw.toml"), cores, &Host::at("/nowhere"));
+    assert_eq!(fits(&[0, 1, 2]), Ok(()));
     assert_eq!(
-        check_cores(&config, Path::new("gw.toml"), &[0, 1, 3, 4, 5, 7]).unwrap_err().to_string(),
+        fits(&[0, 1, 3, 4, 5, 7]).unwrap_err().to_string(),
         "gw.toml:8: worker on core 2: core = 2 is not there, or not for this process; use one of 0..1, 3..5, 7"
     );
     assert_eq!(config.workers[1].idle, Idle::Adaptive(Duration::from_micros(50)));
