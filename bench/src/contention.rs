@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct HandOver {
     /// By the owner itself.
     alone: f64,
-    /// While another core puts packets on the ring, too, both as fast as they can.
+    /// By another, on a core of its own, while the owner puts packets on the ring too, and takes all off: as fast as both
+    /// can.
     beside_one: f64,
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn model(plan: Plan, one: f64, two: f64, counts: &[f64], report: &mut
     report.notes.push(format!(
         "scale: contention is modelled, not measured, beyond two workers: a TX queue each: C1 x (1 + s x (n - 1)), with C1 = {} cycles, \
          and s = C2 / C1 - 1 = {:.3} of two workers on two cores (nothing where less); one TX queue for all: H1 + (H2 - H1) x (n - 1) \
-         more, with H1 = {} and H2 = {} cycles for a packet that is handed over alone, and beside another core.",
+         more, with H1 = {} and H2 = {} cycles for a packet that a worker puts on its own ring alone, and on another worker's.",
         digits(one),
         model.contention(),
         digits(alone),
@@ -129,8 +130,8 @@ pub(crate) fn measure(eal: &Eal, plan: Plan) -> Result<HandOver> {
                 outlet.flush();
             }
             over.store(true, Ordering::Relaxed);
-            costs.extend(beside.map(|thread| thread.join().expect("it does not panic")).unwrap_or_default());
-            costs
+            // Whose ring it is goes on with lines that are in its cache more often.
+            beside.map(|thread| thread.join().expect("it does not panic")).unwrap_or(costs)
         });
         ensure!(!costs.is_empty(), "nothing could be handed over");
         Ok(Spread::of(&costs).median)
