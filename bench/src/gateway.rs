@@ -145,7 +145,7 @@ fn tolerant<'a>(mut measure: Measure<'a>, failure: &'a RefCell<Option<String>>) 
 }
 
 /// The devices of each port: an endless capture, where there is one, and a sink.
-fn ways(config: &Config, captures: &[(String, PathBuf)]) -> Vec<Way> {
+pub(crate) fn ways(config: &Config, captures: &[(String, PathBuf)]) -> Vec<Way> {
     let of_port = |(number, (_, name, _, _)): (usize, (_, &Name, _, _))| {
         let file = captures.iter().find(|(port, _)| port == name.as_str()).map(|(_, file)| file);
         let rx = file.map(|file| format!("net_pcap{number},rx_pcap={},infinite_rx=1", file.display()));

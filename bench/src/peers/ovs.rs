@@ -133,6 +133,15 @@ impl Ovs {
         Ok(text.lines().filter(|line| line.ends_with("actions=drop")).filter_map(packets_of_flow).sum())
     }
 
+    /// Packets that left by each of the first `ways` ports.
+    #[cfg(test)]
+    pub(crate) fn sent(&self, ways: usize) -> Result<Vec<u64>> {
+        let manage = format!("unix:{}", self.folder.join("gateway.mgmt").display());
+        let text = finish(Command::new("ovs-ofctl").args(["dump-ports", &manage]))?;
+        let port = |way| sent(&text, tx_port(way)).with_context(|| format!("no port {way} in what OVS says:\n{text}"));
+        (0..ways).map(port).collect()
+    }
+
     fn control(&self, arguments: &[&str]) -> Result<String> {
         let database = format!("--db=unix:{}", self.folder.join("db.sock").display());
         finish(Command::new("ovs-vsctl").args([&database, "--timeout=60"]).args(arguments))
@@ -188,6 +197,14 @@ fn packets_of_flow(line: &str) -> Option<u64> {
     line.split_once("n_packets=")?.1.split(',').next()?.parse().ok()
 }
 
+/// The packets that a port sent.
+#[cfg(test)]
+fn sent(text: &str, port: usize) -> Option<u64> {
+    // The number stands in columns.
+    let (_, of_port) = text.split_once(&format!("port {port:2}:"))?;
+    of_port.split_once("tx pkts=")?.1.split(',').next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +215,9 @@ mod tests {
         let text = "pmd thread numa_id 0 core_id 1:\n  packets received: 1048\n  packet recirculations: 0\n\
                     main thread:\n  packets received: 2\n";
         assert_eq!(received(text), Some(1050));
+        let text = "OFPST_PORT reply (xid=0x4): 1 ports\n  port  1: rx pkts=0, bytes=0, drop=0, errs=0\n\
+                    \x20          tx pkts=2304, bytes=9, drop=0, errs=0, coll=?\n";
+        assert_eq!((sent(text, 1), sent(text, 2)), (Some(2304), None));
         assert_eq!(packets_of_flow(" cookie=0x0, table=0, n_packets=12, n_bytes=768, actions=drop"), Some(12));
     }
 

@@ -1,14 +1,16 @@
-//! That the peer in C does what the gateway does: the same frames, the same places, the same counters.
+//! That the peers do what the gateway does: the one in C sends the same frames to the same places and counts the same; OVS
+//! drops none, and sends as many to each place.
 
 use super::c::{Program, Way};
-use crate::gateway::first_uplinks;
+use super::ovs::{self, Ovs};
+use crate::gateway::{first_uplinks, ways};
 use crate::lookup::Random;
 use crate::mix::{self, From, Sizes};
 use crate::{Pages, Plan};
 use iogate::memory::MbufPool;
 use iogate::packet::{EtherType, Ethernet, Header, Vlan};
 use iogate::pipeline::{DropReason, Outlet};
-use iogate::testkit::{Complete, eal, read_pcap, write_pcap};
+use iogate::testkit::{Complete, eal, read_pcap, skip, write_pcap};
 use iogate::worker::{Runtime, cores};
 use iogate_gateway::config::{self, model::Config};
 use iogate_gateway::dataplane::{Direction, Ingress, Switch, Tables, drop as reasons};
@@ -151,6 +153,48 @@ fn the_peer_in_c_forwards_and_counts_as_the_gateway() {
     write_pcap(&captures[0].1, &frames).unwrap();
     let done = assert_same(&program, folder.path(), 1, &captures);
     assert!(done.drops.len() >= 8, "{:?}", done.drops);
+}
+
+#[test]
+fn ovs_sends_as_much_of_the_mix_out_of_each_port_as_the_gateway() {
+    const TEST: &str = "ovs_sends_as_much_of_the_mix_out_of_each_port_as_the_gateway";
+    if !ovs::installed() {
+        return skip(TEST, "Open vSwitch on DPDK is not installed");
+    }
+    for (links, from) in [(1, From::Servers), (4, From::Uplinks)] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config::parse(&mix::config(links), Path::new("bench.toml")).unwrap_or_else(|e| panic!("{e}"));
+        let captures = mix::captures(folder.path(), links, from, Sizes::Small).unwrap();
+        let pool = iogate::testkit::pool("ovs", 4095);
+        let ours = by_gateway(&pool, &config, &files(folder.path(), &config, &captures, "ours")).sent;
+        // As the benchmark has it: again and again, because OVS loses what comes while its ports are made.
+        let ways = ways(&config, &captures);
+        let plan = Plan { runs: 1, seconds: 0.0, core: cores()[0], pages: Pages::Plain };
+        let place = folder.path().join("ovs");
+        std::fs::create_dir(&place).unwrap();
+        let ovs = Ovs::start(&place, &config, &ways, plan).unwrap_or_else(|error| panic!("{error:#}"));
+        let sent = || ovs.sent(ways.len()).unwrap_or_else(|error| panic!("{error:#}"));
+        let mix = ours.iter().map(|frames| frames.len() as u64).sum::<u64>();
+        let total = |counts: &[u64]| counts.iter().sum::<u64>();
+        let end = Instant::now() + Duration::from_secs(30);
+        let after = |least: u64| loop {
+            let counts = sent();
+            if total(&counts) >= least {
+                break counts;
+            }
+            assert!(Instant::now() < end, "OVS sends next to nothing: {counts:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let before = after(100 * mix);
+        let all = after(total(&before) + 300 * mix);
+        let grown: Vec<u64> = all.iter().zip(&before).map(|(all, before)| all - before).collect();
+        let share = |count: u64, of: u64| count as f64 / of as f64;
+        for (port, (ours, theirs)) in ours.iter().zip(&grown).enumerate() {
+            let (ours, theirs) = (share(ours.len() as u64, mix), share(*theirs, total(&grown)));
+            assert!((ours - theirs).abs() < 0.02, "port {port}: {theirs} of all that OVS sends, {ours} of what we do");
+        }
+        assert_eq!(ovs.dropped().unwrap(), 0);
+    }
 }
 
 /// Changes one byte behind the destination, but for what would make it an IPv6 packet with extension headers,
