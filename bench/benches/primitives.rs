@@ -178,7 +178,7 @@ mod buffers {
         let pool = pool("take each", 1024);
         let (mut from, mut to) = (batch(&pool), Batch::<()>::new());
         bencher.counter(ItemsCount::new(BURST)).bench_local(|| {
-            from.take_each(|packet, ()| {
+            from.take_each(|_, packet, ()| {
                 let _room = to.push(packet, ());
             });
             std::mem::swap(&mut from, &mut to);

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What to measure.
@@ -97,7 +96,7 @@ pub(crate) struct Sample {
     pub(crate) sent: u64,
     /// What the configuration, the tables and the counters take, bytes.
     pub(crate) memory: u64,
-    /// Stages: name, packets in a call, cycles per packet.
+    /// Stages: name, packets in a call, cycles per packet received.
     pub(crate) stages: Vec<(String, f64, f64)>,
 }
 
@@ -196,8 +195,9 @@ pub(crate) fn measure(runtime: &mut Runtime, seconds: f64) -> Result<Sample> {
     })
 }
 
-/// The line of a stage.
-pub(crate) fn stage(stats: &Arc<StageStats>) -> Option<(String, f64, f64)> {
-    let cycles = stats.cycles_per_packet()?;
-    Some((stats.name().to_owned(), stats.packets() as f64 / stats.calls() as f64, cycles))
+/// The line of a stage: its name, packets in a call, and cycles for each of all `packets`.
+pub(crate) fn stage(stats: &StageStats, packets: u64) -> (String, f64, f64) {
+    let share = stats.packets() as f64 / packets.max(1) as f64;
+    let cycles = stats.cycles_per_packet().unwrap_or(0.0) * share;
+    (stats.name().to_owned(), stats.packets() as f64 / stats.calls().max(1) as f64, cycles)
 }

@@ -260,7 +260,8 @@ pub(crate) fn measure(
         }
     }
     sample.memory = memory;
-    sample.stages = pollers[0].stages().iter().filter_map(alone::stage).collect();
+    let received: u64 = pollers[0].sources().iter().map(|source| source.received()).sum();
+    sample.stages = pollers[0].stages().iter().map(|stats| alone::stage(stats, received)).collect();
     ensure!(cycles_per_second() > 0, "EAL knows no frequency");
     Ok(sample)
 }

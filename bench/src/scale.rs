@@ -71,7 +71,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
             points: points().map(|(_, count, _, samples)| (*count, median(samples, cost))).collect(),
             modelled: false,
         };
-        let mut lines = vec![line("all", &Sample::cycles), line("classify, admit and forward", &stages)];
+        let mut lines = vec![line("all", &Sample::cycles), line("stages", &stages)];
         if sweep.name == "workers" {
             // Stages are timed by the clock, which goes on while others have the core.
             "all, in turns where cores are missing".clone_into(&mut lines[0].label);
@@ -79,7 +79,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         }
         let name = format!("gateway, as there are more {}", sweep.name);
         let (of, unit) = (sweep.name.to_owned(), "cycles/packet".to_owned());
-        let head = [sweep.name, "all", "classify, admit and forward"].map(String::from).to_vec();
+        let head = [sweep.name, "all", "stages"].map(String::from).to_vec();
         let row = |(at, all): (usize, &(f64, f64))| {
             let stages = lines[1].points.get(at).map_or("-".to_owned(), |stages| digits(stages.1));
             vec![all.0.to_string(), digits(all.1), stages]
@@ -115,7 +115,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
                     digits(vnic),
                 ],
                 [
-                    "flow: 1,000,000 of them beside 1,000; nothing is kept that grows with their number".to_owned(),
+                    "flow: 1,000,000 of them beside 1,000; what is kept of them takes 8 MiB a worker, however many they are".to_owned(),
                     digits(flow),
                 ],
             ]

@@ -36,7 +36,8 @@ fn the_front_moves_both_ways_at_once() {
     assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130));
     assert!(packet.move_front(2, 0) && packet.move_front(1, 3));
     assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130));
-    assert!(!packet.move_front(131, 0) && !packet.move_front(0, 5) && !packet.move_front(u16::MAX, u16::MAX));
+    assert!(!packet.move_front(131, 0) && !packet.move_front(0, 5) && !packet.move_front(u16::MAX, 0));
+    assert!(packet.move_front(u16::MAX, u16::MAX));
     assert_eq!((packet.data(), packet.len(), packet.headroom()), (&b"cdef"[..], 4, 130), "what fails changes nothing");
     assert!(packet.move_front(130, 0) && packet.headroom() == 0);
 }
@@ -359,12 +360,12 @@ fn each_packet_is_taken_once_also_when_somebody_panics() {
     let _complete = Complete::new(&pool);
     let mut batch = numbered(&pool, 8);
     let mut taken = Vec::new();
-    batch.take_each(|packet, number| taken.push((packet, *number)));
+    batch.take_each(|_, packet, number| taken.push((packet, *number)));
     assert!(batch.is_empty() && taken.iter().map(|(_, number)| *number).eq(0..8));
     drop(taken);
     let mut batch = numbered(&pool, 8);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        batch.take_each(|_, number| assert!(*number != 3, "as it must"));
+        batch.take_each(|_, _, number| assert!(*number != 3, "as it must"));
     }));
     assert!(panicked.is_err() && batch.is_empty());
     assert_eq!(pool.in_use(), 0, "the rest was given back");

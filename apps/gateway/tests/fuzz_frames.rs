@@ -7,6 +7,8 @@
 //! `IOGATE_FUZZ_SEED` repeats a run: the frames depend on nothing else.
 #![forbid(unsafe_code)]
 
+#[path = "fuzz_frames/again.rs"]
+mod again;
 #[path = "fuzz_frames/frames.rs"]
 mod frames;
 #[allow(dead_code, reason = "the other test uses the rest")]

@@ -140,10 +140,11 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         Drain { end: std::mem::replace(&mut self.len, 0), next: 0, batch: self }
     }
 
-    /// Takes all packets out, in order, for `work`. As [`drain`](Batch::drain), without copying metadata.
+    /// Takes all packets out, in order, for `work`, which is told their places too. As [`drain`](Batch::drain),
+    /// without copying metadata.
     #[inline]
-    pub fn take_each(&mut self, mut work: impl FnMut(Mbuf, &mut M)) {
-        let end = std::mem::replace(&mut self.len, 0);
+    pub fn take_each(&mut self, mut work: impl FnMut(usize, Mbuf, &mut M)) {
+        let end = std::mem::replace(&mut self.len, 0).min(N);
         let mut rest = Drain { batch: self, next: 0, end };
         while rest.next < rest.end {
             let at = rest.next;
@@ -151,7 +152,7 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
             // SAFETY: each of the first `end` is read once, and the batch calls itself empty meanwhile.
             let packet = unsafe { rest.batch.mbufs[at].assume_init_read() };
             // SAFETY: as above.
-            work(packet, unsafe { rest.batch.meta[at].assume_init_mut() });
+            work(at, packet, unsafe { rest.batch.meta[at].assume_init_mut() });
         }
     }
 

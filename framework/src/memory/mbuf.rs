@@ -163,19 +163,19 @@ impl Mbuf {
 
     /// [`prepend`](Mbuf::prepend) and [`trim_front`](Mbuf::trim_front) in one, without a branch for the
     /// direction: grows the packet at its front by `longer` bytes and shortens it by `shorter`. False,
-    /// and nothing done, when the headroom or the first segment is too small.
+    /// and nothing done, when the headroom or the first segment is too small for the difference.
     #[inline]
     #[must_use]
     pub fn move_front(&mut self, longer: u16, shorter: u16) -> bool {
+        let more = i32::from(longer) - i32::from(shorter);
         let head = self.head_mut();
-        let (offset, len) =
-            (u32::from(head.data_off) + u32::from(shorter), u32::from(head.data_len) + u32::from(longer));
-        if offset < u32::from(longer) || len < u32::from(shorter) || len > u32::from(u16::MAX) {
+        let (offset, len) = (i32::from(head.data_off) - more, i32::from(head.data_len) + more);
+        // Neither is negative or too large.
+        if (offset | len) as u32 > u32::from(u16::MAX) {
             return false;
         }
-        head.data_off = (offset - u32::from(longer)) as u16;
-        head.data_len = (len - u32::from(shorter)) as u16;
-        head.pkt_len = head.pkt_len.wrapping_add(u32::from(longer)).wrapping_sub(u32::from(shorter));
+        (head.data_off, head.data_len) = (offset as u16, len as u16);
+        head.pkt_len = head.pkt_len.wrapping_add_signed(more);
         true
     }
 

@@ -1,7 +1,6 @@
 //! Whose frame it is, and whether it may pass.
 
 use super::addresses::{Address, NOWHERE, Scope, UNTAGGED};
-use super::fip::{self, Heard, Login};
 use super::frame::{Meta, Piece};
 use super::glance::Places;
 use super::tables::{Attachment, Limits, NO_NETWORK, Tables};
@@ -27,6 +26,9 @@ impl Path {
         let (mut fip, mut places, before) = (Places::default(), 0.., batch.len());
         cx.drop_if(batch, |packet, meta| {
             let at = places.next().unwrap_or_default();
+            if meta.is_known() {
+                return None;
+            }
             meta.attachment = tables.addresses.number(scope, meta.src);
             let Some(owner) = tables.attachments.get(meta.attachment as usize) else {
                 return Some(unknown(tables, link, meta));
@@ -53,6 +55,9 @@ impl Path {
     fn admit_from_uplink(&mut self, uplink: usize, batch: &mut Batch<Meta>, cx: &mut Context) {
         let (tables, active) = (&*self.tables, &*self.active);
         cx.drop_if(batch, |packet, meta| {
+            if meta.is_known() {
+                return None;
+            }
             meta.attachment = NO_ATTACHMENT;
             meta.network = tables.uplink_network(uplink, meta.src.vlan());
             if meta.network == NO_NETWORK {
@@ -73,7 +78,8 @@ impl Path {
                 return Some(reason);
             }
             if is(Protocol::Fip, meta) {
-                self.hear_forwarder(packet.data(), meta);
+                let number = tables.addresses.number(scope, meta.dst);
+                self.ears().hear_forwarder(packet.data(), number);
             }
             None
         });
@@ -98,41 +104,15 @@ impl Path {
     #[inline(never)]
     fn hear_servers(&self, batch: &Batch<Meta>, places: Places) {
         let frames = places.filter_map(|at| batch.packets().get(at).zip(batch.meta().get(at)));
-        for (packet, meta) in frames.filter(|(_, meta)| is(Protocol::Fip, meta)) {
-            if self.tables.attachment(meta.attachment).logs_in
-                && let Some(login) = fip::from_server(behind_tags(packet.data(), meta))
-            {
-                self.report(meta.attachment, login);
-            }
+        for (packet, meta) in frames.filter(|(_, meta)| !meta.is_known() && is(Protocol::Fip, meta)) {
+            self.ears().hear_server(packet.data(), meta.attachment);
         }
     }
-
-    /// A message of a forwarder to a server.
-    #[cold]
-    fn hear_forwarder(&self, frame: &[u8], meta: &Meta) {
-        let number = self.tables.addresses.number(Scope::network(usize::from(meta.network)), meta.dst);
-        if self.tables.attachments.get(number as usize).is_some_and(|attachment| attachment.logs_in) {
-            fip::from_forwarder(behind_tags(frame, meta), |login| self.report(number, login));
-        }
-    }
-
-    /// Tells the control side, unless it knows. What finds no room is said again: claims are, and logins too.
-    fn report(&self, attachment: u32, login: Login) {
-        let network = self.tables.attachment(attachment).network;
-        let knows = |mac| self.tables.addresses.find(Scope::network(network.into()), UNTAGGED, mac) == Some(attachment);
-        if !matches!(login, Login::Alone(mac) | Login::Also(mac) if knows(mac)) {
-            let _full = self.heard.push(Heard { attachment, login });
-        }
-    }
-}
-
-fn behind_tags<'a>(frame: &'a [u8], meta: &Meta) -> &'a [u8] {
-    frame.get(usize::from(meta.offset)..).unwrap_or_default()
 }
 
 /// Whether a frame is of a storage protocol.
 #[inline]
-fn is(protocol: Protocol, meta: &Meta) -> bool {
+pub(super) fn is(protocol: Protocol, meta: &Meta) -> bool {
     meta.protocol == protocol as u8
 }
 
@@ -146,8 +126,9 @@ fn may_come_from(meta: &Meta, owner: &Attachment) -> bool {
 /// In two rounds, each of which fetches what the next needs.
 #[inline(never)]
 fn fetch_owners(tables: &Tables, scope: Scope, batch: &Batch<Meta>) {
-    batch.meta().iter().for_each(|meta| tables.addresses.prefetch(scope, meta.src));
-    for meta in batch.meta() {
+    let unknown = || batch.meta().iter().filter(|meta| !meta.is_known());
+    unknown().for_each(|meta| tables.addresses.prefetch(scope, meta.src));
+    for meta in unknown() {
         if let Some(owner) = tables.attachments.get(tables.addresses.number(scope, meta.src) as usize) {
             prefetch(owner);
         }

@@ -13,14 +13,15 @@ pub enum Direction {
     ToServer,
 }
 
-/// Room for as many classes as there can be: by class and direction.
-type Row = [[Traffic; 2]; CLASSES];
+/// Of an attachment and a class, by direction.
+pub(super) type Row = [Traffic; 2];
 
 /// One worker's counters of what went through, by attachment, class and direction.
 ///
 /// A frame between two servers counts twice: from the one, and to the other.
 #[derive(Debug)]
 pub struct Counters {
+    /// By attachment, and then by class, for as many as there can be.
     rows: Box<[Row]>,
     /// By attachment: frames from its server that were dropped after they were known to be its.
     dropped: Box<[Traffic]>,
@@ -30,14 +31,31 @@ impl Counters {
     /// For so many attachments. There are more `ways` to send to than attachments: what goes out of an
     /// uplink is counted like the rest, so that nobody has to ask first, and not shown.
     pub(super) fn new(attachments: usize, ways: usize) -> Self {
-        let rows: Box<[Row]> = (0..ways).map(|_| Row::default()).collect();
+        let rows: Box<[Row]> = (0..ways * CLASSES).map(|_| Row::default()).collect();
         prefer_huge_pages(&rows);
         Counters { rows, dropped: (0..attachments).map(|_| Traffic::default()).collect() }
     }
 
+    /// The number of the row of an attachment and a class.
+    #[inline]
+    pub(super) fn row(attachment: u32, class: u8) -> u32 {
+        attachment * CLASSES as u32 + u32::from(class) % CLASSES as u32
+    }
+
+    /// The attachment that a row is of.
+    pub(super) fn attachment(row: u32) -> u32 {
+        row / CLASSES as u32
+    }
+
+    /// All rows.
+    #[inline]
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     #[inline]
     fn slot(&self, attachment: u32, class: u8, direction: Direction) -> &Traffic {
-        &self.rows[attachment as usize][usize::from(class) % CLASSES][direction as usize]
+        &self.rows[Self::row(attachment, class) as usize][direction as usize]
     }
 
     /// Fetches what [`count`](Counters::count) will write to.

@@ -1,40 +1,69 @@
 //! Where a frame goes: to one place, or to every station of its network.
 
 use super::addresses::{NOWHERE, Scope};
-use super::admit::speaks;
-use super::counters::Direction;
+use super::admit::{is, speaks};
+use super::counters::{Counters, Direction, Row};
+use super::ears::Ears;
+use super::flows::{Decision, Sight};
 use super::frame::Meta;
 use super::tables::NO_UPLINK;
 use super::tag::Tag;
 use super::{Ingress, NO_ATTACHMENT, Path, drop};
+use crate::config::model::Protocol;
 use iogate::memory::{Batch, Mbuf, prefetch};
-use iogate::pipeline::{Context, DropReason};
+use iogate::pipeline::{Context, DropReason, Outlet};
 use std::hint::select_unpredictable;
 
 impl Path {
+    /// A batch of which every frame is of a flow that is known.
+    #[inline]
+    fn forward_known(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let Path { tables, outlets, counters, heard, flows, .. } = self;
+        if tables.large() {
+            (0..batch.len()).for_each(|place| fetch_rows(counters, flows.decision(place)));
+        }
+        let (rows, ears) = (counters.rows(), Ears { tables, heard });
+        batch.take_each(|place, packet, _| {
+            let decision = flows.decision(place);
+            if let Err(packet) = send_known(packet, decision, outlets, rows) {
+                send_uncommon(packet, decision, outlets, counters, ears, cx);
+            }
+        });
+    }
+
     #[inline(never)]
-    pub(super) fn forward(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+    pub(super) fn forward(&mut self, all_known: bool, batch: &mut Batch<Meta>, cx: &mut Context) {
+        if all_known {
+            return self.forward_known(batch, cx);
+        }
         if self.tables.large() {
             self.fetch_ways(batch);
         }
         match self.ingress[cx.source()] {
-            Ingress::Link(_) => batch.take_each(|packet, meta| self.send::<true>(packet, meta, cx)),
-            Ingress::Uplink(_) => batch.take_each(|packet, meta| self.send::<false>(packet, meta, cx)),
+            Ingress::Link(_) => batch.take_each(|_, packet, meta| self.send::<true>(packet, meta, cx)),
+            Ingress::Uplink(_) => batch.take_each(|_, packet, meta| self.send::<false>(packet, meta, cx)),
         }
+        self.flows.keep();
     }
 
     /// In two rounds, each of which fetches what the next needs.
     #[inline(never)]
     fn fetch_ways(&self, batch: &Batch<Meta>) {
-        for meta in batch.meta() {
+        let unknown = || batch.meta().iter().filter(|meta| !meta.is_known());
+        for meta in unknown() {
             self.tables.addresses.prefetch(Scope::network(usize::from(meta.network)), meta.dst);
         }
-        for meta in batch.meta() {
+        for meta in unknown() {
             let way = self.way_of(meta, meta.attachment != NO_ATTACHMENT);
             prefetch(&self.ways[way as usize]);
             self.counters.prefetch(way, meta.class);
             if meta.attachment != NO_ATTACHMENT {
                 self.counters.prefetch(meta.attachment, meta.class);
+            }
+        }
+        for meta in batch.meta() {
+            if let Sight::Known(place) = meta.sight {
+                fetch_rows(&self.counters, self.flows.decision(place.into()));
             }
         }
     }
@@ -50,12 +79,16 @@ impl Path {
 
     #[inline]
     fn send<const FROM_SERVER: bool>(&mut self, mut packet: Mbuf, meta: &Meta, cx: &mut Context) {
+        if let Sight::Known(place) = meta.sight {
+            return self.send_as_known(packet, place, cx);
+        }
         let number = self.way_of(meta, FROM_SERVER);
         let way = self.ways[number as usize];
         let open = way.open & !meta.dst.is_multicast() & (number != meta.attachment) & speaks(meta, way.forbidden);
         let outlet = self.outlets.get_mut(usize::from(way.outlet)).filter(|_| open);
         let Some(outlet) = outlet else { return self.send_otherwise(packet, meta, number, cx) };
-        if !way.tag.set(&mut packet, meta.offset, self.tables.classifier.priority(meta.class)) {
+        let tag = way.tag.with(self.tables.classifier.priority(meta.class));
+        if !tag.set(&mut packet) {
             return self.refuse(packet, meta, drop::NO_ROOM, cx);
         }
         if FROM_SERVER {
@@ -63,6 +96,42 @@ impl Path {
         }
         self.counters.count(number, meta.class, Direction::ToServer, packet.len());
         outlet.push(packet);
+        if let Sight::New(place) = meta.sight
+            && meta.plain
+        {
+            self.learn(place, meta, number, tag);
+        }
+    }
+
+    /// One of a known flow, in a batch with others.
+    #[inline(never)]
+    fn send_as_known(&mut self, packet: Mbuf, place: u8, cx: &mut Context) {
+        let Path { tables, outlets, counters, heard, flows, .. } = self;
+        let decision = flows.decision(place.into());
+        if let Err(packet) = send_known(packet, decision, outlets, counters.rows()) {
+            send_uncommon(packet, decision, outlets, counters, Ears { tables, heard }, cx);
+        }
+    }
+
+    /// Has what became of a frame done with all of its flow, unless there is no room to say so.
+    #[inline(never)]
+    fn learn(&mut self, place: u8, meta: &Meta, number: u32, tag: Tag) {
+        let (tables, limits) = (&*self.tables, self.tables.limits(meta.network));
+        let from = if meta.attachment == NO_ATTACHMENT { tables.no_way() } else { meta.attachment };
+        // Numbers from HEARD on must be no outlet's.
+        let outlet = u8::try_from(self.ways[number as usize].outlet);
+        let outlet = outlet.ok().filter(|_| self.outlets.len() <= usize::from(Decision::HEARD));
+        let Some(outlet) = outlet else { return };
+        let heard = if is(Protocol::Fip, meta) { Decision::HEARD } else { 0 };
+        let decision = Decision {
+            from: Counters::row(from, meta.class),
+            to: Counters::row(number, meta.class),
+            tag,
+            longest: limits.mtu.min(limits.payload.saturating_add(meta.offset.into())),
+            headers: meta.offset + meta.headers,
+            outlet: outlet | heard,
+        };
+        self.flows.learn(place, decision);
     }
 
     /// A frame for many, or for nobody.
@@ -127,7 +196,7 @@ impl Path {
             unserved -= served;
             let form = if unserved == 0 { packet.take() } else { packet.as_ref().and_then(Mbuf::copy) };
             let form = form.ok_or(DropReason::NO_BUFFER);
-            let form = form.and_then(|mut form| match tag.set(&mut form, meta.offset, priority) {
+            let form = form.and_then(|mut form| match tag.with(priority).set(&mut form) {
                 true => Ok(form.share()),
                 false => Err(drop::NO_ROOM),
             });
@@ -159,6 +228,59 @@ impl Path {
     #[inline]
     fn outlet_of_uplink(&self, uplink: u16) -> usize {
         self.tables.links + usize::from(uplink)
+    }
+}
+
+/// Does what was decided; gives back a frame that takes more than that.
+#[inline(always)]
+fn send_known(mut packet: Mbuf, decision: &Decision, outlets: &mut [Outlet], rows: &[Row]) -> Result<(), Mbuf> {
+    let Some(outlet) = outlets.get_mut(usize::from(decision.outlet)) else { return Err(packet) };
+    let len = packet.len();
+    if !decision.tag.set(&mut packet) {
+        return Err(packet);
+    }
+    rows[decision.from as usize][Direction::FromServer as usize].add(len);
+    rows[decision.to as usize][Direction::ToServer as usize].add(packet.len());
+    outlet.push(packet);
+    Ok(())
+}
+
+/// A frame of a known flow that is heard, or has no room for its tag.
+#[cold]
+#[inline(never)]
+fn send_uncommon(
+    packet: Mbuf,
+    decision: &Decision,
+    outlets: &mut [Outlet],
+    counters: &Counters,
+    ears: Ears<'_>,
+    cx: &mut Context,
+) {
+    let [from, to] = [decision.from, decision.to].map(Counters::attachment);
+    let from_server = (from as usize) < ears.tables.attachments.len();
+    let mut decision = *decision;
+    if decision.outlet & Decision::HEARD != 0 {
+        match from_server {
+            true => ears.hear_server(packet.data(), from),
+            false => ears.hear_forwarder(packet.data(), to),
+        }
+        decision.outlet &= !Decision::HEARD;
+    }
+    if let Err(packet) = send_known(packet, &decision, outlets, counters.rows()) {
+        if from_server {
+            counters.count_drop(from, packet.len());
+        }
+        cx.drop(packet, drop::NO_ROOM);
+    }
+}
+
+/// Fetches what is counted with a decision.
+#[inline]
+fn fetch_rows(counters: &Counters, decision: &Decision) {
+    for row in [decision.from, decision.to] {
+        if let Some(row) = counters.rows().get(row as usize) {
+            prefetch(row);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::addresses::{Address, UNTAGGED};
 use super::classifier::{Classifier, NOTHING, VENDORS_TAGS, Verdict};
 use super::drop;
+use super::flows::Sight;
 use super::ports::Transport;
 use iogate::packet::vlan::TAG_LEN;
 use iogate::packet::{EtherType, Ethernet, Header, IpProtocol, Ipv4, Ipv6, Malformed, Tcp, Udp, Vlan};
@@ -79,6 +80,10 @@ pub struct Meta {
     pub(super) plain: bool,
     /// Whether it is a piece of an IP packet.
     pub(super) piece: Piece,
+    /// Where all headers that were looked at end, bytes inside; 0 for what is no IP packet.
+    pub(super) headers: u8,
+    /// What [`Flows`](super::flows::Flows) saw of it.
+    pub(super) sight: Sight,
 }
 
 impl Meta {
@@ -95,7 +100,7 @@ impl Meta {
             return Err(drop::BAD_SOURCE);
         }
         let (mut kind, mut behind, mut vlan) = (ethernet.ether_type(), behind, UNTAGGED);
-        *self = Meta { offset: size_of::<Ethernet>() as u8, len: len as u32, ..Meta::default() };
+        *self = Meta { offset: size_of::<Ethernet>() as u8, len: len as u32, sight: self.sight, ..Meta::default() };
         if kind == EtherType::VLAN {
             let (tag, rest) = Vlan::parse(behind).map_err(malformed)?;
             vlan = tag.tci().vid();
@@ -127,6 +132,12 @@ impl Meta {
         self.verdict = classifier.kind(kind).verdict().and(inside);
         self.conclude(classifier);
         Ok(())
+    }
+
+    /// Whether there is a decision of before, and nothing else is known of it.
+    #[inline]
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self.sight, Sight::Known(_))
     }
 
     /// Says what follows from the verdict.

@@ -36,8 +36,14 @@ impl Places {
         Places(u32::MAX.checked_shr(u32::BITS - count.min(BURST) as u32).unwrap_or(0))
     }
 
+    /// Those whose bits are set.
+    pub(super) fn of(bits: u32) -> Self {
+        Places(bits)
+    }
+
+    /// Adds a place.
     #[inline]
-    fn add(&mut self, at: usize) {
+    pub(super) fn add(&mut self, at: usize) {
         self.add_if(at, true);
     }
 
@@ -45,6 +51,11 @@ impl Places {
     #[inline]
     pub(super) fn add_if(&mut self, at: usize, condition: bool) {
         self.0 |= u32::from(condition) << at;
+    }
+
+    /// How many they are.
+    pub(super) fn count(self) -> usize {
+        self.0.count_ones() as usize
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -67,11 +78,12 @@ impl Iterator for Places {
     }
 }
 
-/// Looks at all frames. Of those that it returns, which take [`Meta::read`] to say what they are, there is
+/// Looks at the frames at these places. Of those that it returns, which take [`Meta::read`] to say what they are, there is
 /// nothing to rely on so far.
-pub(super) fn glance(packets: &[Mbuf], metas: &mut [Meta], classifier: &Classifier) -> Places {
+pub(super) fn glance(places: Places, packets: &[Mbuf], metas: &mut [Meta], classifier: &Classifier) -> Places {
     let mut by_shape = [Places::default(); Shape::COUNT];
-    for (at, (packet, meta)) in packets.iter().zip(&mut *metas).enumerate() {
+    for at in places {
+        let (Some(packet), Some(meta)) = (packets.get(at), metas.get_mut(at)) else { continue };
         let shape = packet.front().map_or(Shape::Odd, |front| meta.glance(front, packet.len(), classifier));
         by_shape[shape as usize].add(at);
     }
@@ -79,7 +91,11 @@ pub(super) fn glance(packets: &[Mbuf], metas: &mut [Meta], classifier: &Classifi
     look_inside(ipv4, packets, metas, &mut odd, |meta, inside| meta.glance_ipv4(inside, classifier));
     look_inside(ipv6, packets, metas, &mut odd, |meta, inside| meta.glance_ipv6(inside, classifier));
     look_inside(arp, packets, metas, &mut odd, Meta::glance_arp);
-    metas.iter_mut().for_each(|meta| meta.conclude(classifier));
+    for at in places {
+        if let Some(meta) = metas.get_mut(at) {
+            meta.conclude(classifier);
+        }
+    }
     odd
 }
 
@@ -120,6 +136,7 @@ impl Meta {
             len: len as u32,
             offset: at as u8,
             plain: true,
+            sight: self.sight,
             ..Meta::default()
         };
         kind.shape()
@@ -165,9 +182,9 @@ impl Meta {
         let [src, dst] = [0, 2].map(|port| u16_at(inside, header + port));
         self.verdict = self.verdict.and(upper.verdict).and(classifier.ports(upper.transport, src, dst));
         let len = (inside[header + 12] & upper.len_mask) >> 2;
-        (len >= upper.least)
-            & (header as u32 + u32::from(len) + u32::from(upper.fixed) <= total)
-            & (u16_at(inside, header + 4) >= u16::from(upper.fixed))
+        let headers = header as u32 + u32::from(len) + u32::from(upper.fixed);
+        self.headers = headers as u8;
+        (len >= upper.least) & (headers <= total) & (u16_at(inside, header + 4) >= u16::from(upper.fixed))
     }
 
     /// Of Ethernet and IPv4 addresses, from the station whose address it names.
@@ -194,7 +211,7 @@ fn u16_at<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config;
     use crate::dataplane::tables::Tables;
@@ -217,7 +234,7 @@ mod tests {
     }
 
     /// A frame of a kind that there is, damaged here and there.
-    fn frames() -> impl Strategy<Value = Vec<u8>> {
+    pub(in super::super) fn frames() -> impl Strategy<Value = Vec<u8>> {
         let port = prop_oneof![Just(3260_u16), Just(4791), Just(445), any::<u16>()];
         let damage = proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..3);
         let what = (0_u8..8, any::<Option<bool>>(), v4(), v6(), port.clone(), port, any::<u8>());
@@ -256,13 +273,13 @@ mod tests {
             let pool = iogate::testkit::pool("glance", 63);
             let packets: Vec<Mbuf> = frames.iter().map(|frame| pool.alloc_from(frame).unwrap()).collect();
             let mut metas = vec![Meta::default(); packets.len()];
-            let odd = glance(&packets, &mut metas, &tables.classifier);
+            let odd = glance(Places::all(packets.len()), &packets, &mut metas, &tables.classifier);
             for (at, (packet, meta)) in packets.iter().zip(&metas).enumerate().filter(|(at, _)| !odd.contains(*at)) {
                 let mut closer = Meta::default();
                 let looked = closer.read(packet.data(), packet.len(), &tables.classifier);
                 prop_assert_eq!(looked, Ok(()), "{:?}", &frames[at]);
-                let (plain, sender) = (meta.plain, meta.sender);
-                prop_assert_eq!(meta, &Meta { plain, sender, ..closer }, "{:?}", &frames[at]);
+                let Meta { plain, sender, headers, .. } = *meta;
+                prop_assert_eq!(meta, &Meta { plain, sender, headers, ..closer }, "{:?}", &frames[at]);
 
                 // And what is honest at a glance is honest.
                 let (v4, v6, [arp, nd, ip, any]) = own;
@@ -298,7 +315,7 @@ mod tests {
         ];
         let packets: Vec<Mbuf> = frames.map(|frame| pool.alloc_from(&frame.build()).unwrap()).into();
         let mut metas = vec![Meta::default(); packets.len()];
-        assert!(glance(&packets, &mut metas, &tables.classifier).is_empty());
+        assert!(glance(Places::all(packets.len()), &packets, &mut metas, &tables.classifier).is_empty());
         assert_ne!(metas[0].verdict, NOTHING);
     }
 

@@ -1,6 +1,7 @@
-//! The data path: three stages, and the counters and tables they use.
+//! The data path: four stages, and the counters and tables they use.
 //!
-//! `classify` looks at each frame once ([`frame`]); `admit` finds out whose it is and whether it may
+//! `recall` knows most frames by the decision that was made for another of their [flow](flows); the others go through
+//! two more stages. `classify` looks at each frame once ([`frame`]); `admit` finds out whose it is and whether it may
 //! pass; `forward` finds where it goes, sets the tag it has there and sends it. What they look up is
 //! in [`tables`], swapped whole between two batches; what they count is in [`counters`]; why they
 //! drop is in [`drop`](mod@drop).
@@ -11,10 +12,13 @@ mod antispoof;
 mod classifier;
 pub mod counters;
 pub mod drop;
+mod ears;
 pub mod fip;
+mod flows;
 mod forward;
 pub mod frame;
 mod glance;
+mod key;
 mod ports;
 pub mod tables;
 mod tag;
@@ -24,8 +28,11 @@ pub use counters::{Counters, Direction};
 pub use tables::{Active, Ingress, Tables};
 
 use crossbeam_queue::ArrayQueue;
+use ears::Ears;
 use fip::Heard;
+use flows::{Flows, Sight};
 use frame::Meta;
+use glance::Places;
 use iogate::memory::{Batch, Mbuf};
 use iogate::pipeline::{Context, Description, Outlet, Stage};
 use iogate::telemetry::StageStats;
@@ -35,10 +42,10 @@ use tables::Way;
 /// One worker's data path, as a pipeline stage.
 pub struct Switch {
     path: Path,
-    stages: [Arc<StageStats>; 3],
+    stages: [Arc<StageStats>; 4],
 }
 
-/// What the three stages work with.
+/// What the stages work with.
 struct Path {
     tables: Arc<Tables>,
     active: Arc<Active>,
@@ -51,6 +58,7 @@ struct Path {
     counters: Arc<Counters>,
     /// Logins that the control side is told of.
     heard: Arc<ArrayQueue<Heard>>,
+    flows: Flows,
 }
 
 /// Logins that can wait for the control side.
@@ -59,11 +67,13 @@ const LOGINS: usize = 256;
 impl Switch {
     /// For the queues that a worker polls, in their order, and an outlet to every port.
     pub fn new(tables: Arc<Tables>, active: Arc<Active>, ingress: Vec<Ingress>, outlets: Vec<Outlet>) -> Self {
-        let stages = ["classify", "admit", "forward"].map(|name| Arc::new(StageStats::new(name)));
+        let stages = ["recall", "classify", "admit", "forward"].map(|name| Arc::new(StageStats::new(name)));
         let ways = tables.ways(&active);
         let counters = Arc::new(Counters::new(tables.attachments.len(), ways.len()));
         let heard = Arc::new(ArrayQueue::new(LOGINS));
-        Switch { path: Path { tables, active, ingress, ways, outlets, counters, heard }, stages }
+        let flows = Flows::new(&tables.classifier);
+        let path = Path { tables, active, ingress, ways, outlets, counters, heard, flows };
+        Switch { path, stages }
     }
 
     /// Its counters.
@@ -83,24 +93,43 @@ impl Switch {
 
     /// Uses other uplinks from now on; returns the choice before.
     pub fn set_active(&mut self, active: Arc<Active>) -> Arc<Active> {
+        self.path.flows.forget();
         self.path.ways = self.path.tables.ways(&active);
         std::mem::replace(&mut self.path.active, active)
     }
 
     /// Looks things up in other tables from now on, which have the same attachments; returns those before.
     pub fn set_tables(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
+        self.path.flows.forget();
         std::mem::replace(&mut self.path.tables, tables)
     }
 }
 
 impl Path {
-    // A function of its own, which profilers and `iogate-bench instructions` find by its name.
+    fn ears(&self) -> Ears<'_> {
+        Ears { tables: &self.tables, heard: &self.heard }
+    }
+
+    // The stages are functions of their own, which profilers and `iogate-bench instructions` find by their names.
+    /// Says which frames are of flows that are not known.
     #[inline(never)]
-    fn classify(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
-        let classifier = &self.tables.classifier;
+    fn recall(&mut self, batch: &mut Batch<Meta>, cx: &Context) -> Places {
         batch.packets().iter().for_each(Mbuf::prefetch);
+        let sights = self.flows.look_up(batch.packets(), cx.source());
+        let unknown = sights.unwrap_or(Places::all(batch.len()));
+        if sights.is_some() && !unknown.is_empty() {
+            for (place, (_, meta)) in (0..).zip(batch.iter_mut()) {
+                meta.sight = if unknown.contains(place.into()) { Sight::New(place) } else { Sight::Known(place) };
+            }
+        }
+        unknown
+    }
+
+    #[inline(never)]
+    fn classify(&mut self, places: Places, batch: &mut Batch<Meta>, cx: &mut Context) {
+        let classifier = &self.tables.classifier;
         let (packets, metas) = batch.split_mut();
-        let odd = glance::glance(packets, metas, classifier);
+        let odd = glance::glance(places, packets, metas, classifier);
         if !odd.is_empty() {
             let mut places = 0..;
             cx.drop_if(batch, |packet, meta| {
@@ -116,13 +145,19 @@ const NO_ATTACHMENT: u32 = addresses::NOWHERE;
 
 impl Stage<Meta> for Switch {
     fn run(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
-        let (path, [classify, admit, forward]) = (&mut self.path, &self.stages);
-        classify.measure(batch.len(), || path.classify(batch, cx));
-        if !batch.is_empty() {
-            admit.measure(batch.len(), || path.admit(batch, cx));
+        let (path, [recall, classify, admit, forward]) = (&mut self.path, &self.stages);
+        let mut unknown = Places::default();
+        recall.measure(batch.len(), || unknown = path.recall(batch, cx));
+        if unknown.is_empty() {
+            return forward.measure(batch.len(), || path.forward(true, batch, cx));
+        }
+        let known = batch.len() - unknown.count();
+        classify.measure(unknown.count(), || path.classify(unknown, batch, cx));
+        if batch.len() > known {
+            admit.measure(batch.len() - known, || path.admit(batch, cx));
         }
         if !batch.is_empty() {
-            forward.measure(batch.len(), || path.forward(batch, cx));
+            forward.measure(batch.len(), || path.forward(false, batch, cx));
         }
     }
 

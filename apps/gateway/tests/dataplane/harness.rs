@@ -311,6 +311,32 @@ impl Gateway {
         self.poller.call(move |poll| poll.stage_mut().set_active(active)).unwrap();
     }
 
+    /// Has it forget what it decided before: nothing is known of the next frames.
+    pub(crate) fn forget(&self) {
+        let active = Arc::new(Active(self.active.clone()));
+        self.poller.call(move |poll| poll.stage_mut().set_active(active)).unwrap();
+    }
+
+    /// Packets that a stage worked on.
+    pub(crate) fn packets_of(&self, stage: &str) -> u64 {
+        self.poller.stages().iter().filter(|stats| stats.name() == stage).map(|stats| stats.packets()).sum()
+    }
+
+    /// All counters of attachments: packets and bytes.
+    pub(crate) fn counts(&self) -> Vec<(u64, u64)> {
+        let attachments: usize = self.config.adapters().map(|(_, a)| a.attachments.len()).sum();
+        let classes = self.config.classes.len() as u8;
+        let mut counts = Vec::new();
+        for attachment in 0..attachments as u32 {
+            counts.push(self.counters.dropped(attachment));
+            for class in 0..classes {
+                let of = |direction| self.counters.traffic(attachment, class, direction);
+                counts.extend([Direction::FromServer, Direction::ToServer].map(of));
+            }
+        }
+        counts
+    }
+
     /// What the data path heard of logins since the last look.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         std::iter::from_fn(|| self.heard.pop()).collect()
