@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) input: Input,
     pub(crate) signals: Signals,
     pub(crate) pool: MbufPool,
+    /// One for each size of `--mbuf-size`, none for 0.
+    pub(crate) segment_pools: Vec<Option<MbufPool>>,
     pub(crate) eal: Eal,
 }
 

@@ -1,9 +1,10 @@
 //! Flow rules as they are typed: `ingress pattern eth / ipv4 src is 10.0.0.1 / end actions drop / end`.
 
 use crate::grammar::number;
+use crate::screen::complain;
 use crate::show::rss;
 use iogate::packet::MacAddr;
-use iogate::port::{FlowAction, FlowHash, FlowHeader, FlowItem, FlowRule};
+use iogate::port::{FlowAction, FlowError, FlowHash, FlowHeader, FlowItem, FlowRule};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -400,6 +401,34 @@ pub(crate) fn shown(rule: &FlowRule) -> String {
     let items: Vec<String> = rule.pattern.iter().map(|item| name(item.kind).to_uppercase()).collect();
     let actions: Vec<String> = rule.actions.iter().map(|action| action_name(action).to_uppercase()).collect();
     format!("{} => {}", items.join(" "), actions.join(" "))
+}
+
+/// What a rule's error is about, by number.
+const PARTS: [&str; 17] = [
+    "no error",
+    "cause unspecified",
+    "flow rule (handle)",
+    "group field",
+    "priority field",
+    "ingress field",
+    "egress field",
+    "transfer field",
+    "attributes structure",
+    "pattern length",
+    "item specification",
+    "item specification range",
+    "item specification mask",
+    "specific pattern item",
+    "number of actions",
+    "action configuration",
+    "specific action",
+];
+
+/// Says why a device wants no rule, or no mode.
+pub(crate) fn refused(error: &FlowError) {
+    let part = PARTS.get(error.part as usize).unwrap_or(&"unknown type");
+    let message = if error.message.is_empty() { "(no stated reason)" } else { &error.message };
+    complain!("port_flow_complain(): Caught PMD error type {} ({part}): {message}: {}", error.part, error.errno.text());
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ impl Settings {
             multi_flow: options.multi_flow,
             txonly_flows: options.txonly_flows,
             flowgen_flows: u32::from(options.flows),
+            flowgen_clones: options.flowgen_clones,
+            tunnel_ports: options.tunnel_ports,
             noisy: NoisyConfig {
                 buffer: small(noisy.buffer),
                 flush_ms: small(noisy.flush_ms),
@@ -105,7 +107,7 @@ impl Settings {
 }
 
 /// Segments a packet can have.
-const MOST_SEGMENTS: usize = 8;
+pub(crate) const MOST_SEGMENTS: usize = 8;
 /// Ethernet, IPv4 and UDP.
 const HEADERS: u32 = 42;
 

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::grammar::Which;
-use crate::options::Options;
+use crate::options::{Options, USUAL_BUFFER};
 use crate::ports::{self, PortState, Ports};
 use crate::screen::{say, warn};
 use crate::settings::{self, Settings};
@@ -41,7 +41,7 @@ pub(crate) fn setup(eal_arguments: Vec<String>, options: Options) -> Result<App>
         use rustix::mm::MlockAllFlags as Flags;
         rustix::mm::mlockall(Flags::CURRENT | Flags::FUTURE).context("mlockall")?;
     }
-    let pool = pool(&eal, &options, devices.len())?;
+    let (pool, segment_pools) = pools(&eal, &options, devices.len())?;
     settings.warn_of_odd_ports();
     let mut app = App {
         ports: Ports::default(),
@@ -59,6 +59,7 @@ pub(crate) fn setup(eal_arguments: Vec<String>, options: Options) -> Result<App>
         lcores,
         signals,
         pool,
+        segment_pools,
         eal,
     };
     add(&mut app, devices)?;
@@ -108,13 +109,33 @@ fn choose_ports(settings: &mut Settings, options: &Options, devices: &[Device]) 
     Ok(())
 }
 
-/// The pool: as many buffers as asked for, or as ports and memory suggest.
-fn pool(eal: &Eal, options: &Options, ports: usize) -> Result<MbufPool> {
-    let mut count = options.total_mbufs.unwrap_or(BUFFERS_A_PORT * ports.clamp(1, 8) as u32);
+/// The pool that devices receive into, and one for each segment that software cuts packets into; none for those
+/// that it leaves out.
+fn pools(eal: &Eal, options: &Options, ports: usize) -> Result<(MbufPool, Vec<Option<MbufPool>>)> {
+    let sizes = &options.mbuf_sizes;
+    if let [size @ 1..=u16::MAX] = sizes[..] {
+        let pool = pool(eal, options, ports, "mb_pool_0", size)?;
+        return Ok((pool.clone(), vec![Some(pool)]));
+    }
+    // A packet is whole when it is cut.
+    let largest = sizes.iter().copied().fold(USUAL_BUFFER, u16::max);
+    let whole = pool(eal, options, ports, "mb_pool_0", largest)?;
+    let of_segment = |(at, size): (usize, &u16)| match size {
+        0 => Ok(None),
+        size => pool(eal, options, ports, &format!("mb_pool_0_{}", at + 1), *size).map(Some),
+    };
+    let of_segments = sizes.iter().enumerate().map(of_segment).collect::<Result<_>>()?;
+    Ok((whole, of_segments))
+}
+
+/// A pool: as many buffers as asked for, or as ports and memory suggest.
+fn pool(eal: &Eal, options: &Options, ports: usize, name: &str, size: u16) -> Result<MbufPool> {
+    let kept = options.mbuf_sizes.iter().filter(|size| **size > 0).count() as u32;
+    let share = BUFFERS_A_PORT * ports.clamp(1, 8) as u32 / kept.max(1);
+    let mut count = options.total_mbufs.unwrap_or(share);
     loop {
-        let size = options.mbuf_size;
-        warn(&format!("testpmd: create a new mbuf pool <mb_pool_0>: n={count}, size={size}, socket=0"));
-        let made = eal.pool("mb_pool_0").buffers(count).data_room(size).cache(options.mbcache).create();
+        warn(&format!("testpmd: create a new mbuf pool <{name}>: n={count}, size={size}, socket=0"));
+        let made = eal.pool(name).buffers(count).data_room(size).cache(options.mbcache).create();
         match made {
             Ok(pool) => return Ok(pool),
             // Nobody asked for so many: fewer will do.
@@ -148,8 +169,11 @@ fn add(app: &mut App, devices: Vec<Device>) -> Result<()> {
         }
         app.ports.add(port);
     }
-    if app.options.device_start {
-        ports::start(app, Which::All);
+    if app.options.device_start && !ports::start(app, Which::All) {
+        if !app.options.interactive {
+            bail!("Start ports failed");
+        }
+        warn("Start ports failed");
     }
     for port in app.ports.iter() {
         if let Err(error) = port.device.set_promiscuous(true) {

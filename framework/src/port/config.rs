@@ -25,6 +25,10 @@ pub struct PortConfig {
     pub tx_own: Vec<(u16, QueueConfig)>,
     /// Largest packet, bytes without the Ethernet header; nothing: as the device comes.
     pub mtu: Option<u16>,
+    /// Largest packet that the device may put together from several (LRO), bytes; nothing: as the device comes.
+    pub max_lro: Option<u32>,
+    /// `RTE_ETH_LINK_SPEED_*` that the link may have; 0: what both ends agree on. Virtual devices do not care.
+    pub link_speeds: u32,
     /// `RTE_ETH_RX_OFFLOAD_*` of the port.
     pub rx_offloads: u64,
     /// `RTE_ETH_TX_OFFLOAD_*` of the port.
@@ -83,6 +87,8 @@ impl Default for PortConfig {
             rx_own: Vec::new(),
             tx_own: Vec::new(),
             mtu: None,
+            max_lro: None,
+            link_speeds: 0,
             rx_offloads: 0,
             tx_offloads: 0,
             rss_fields: u64::MAX,
@@ -146,6 +152,8 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     };
     let mut conf = dpdk_sys::rte_eth_conf::default();
     conf.rxmode.mtu = u32::from(config.mtu.unwrap_or(1500).min(info.max_mtu));
+    conf.rxmode.max_lro_pkt_size = config.max_lro.unwrap_or(0);
+    conf.link_speeds = config.link_speeds;
     conf.rxmode.offloads = config.rx_offloads;
     conf.txmode.offloads = config.tx_offloads;
     if rx_queues > 1 && info.rss_fields & config.rss_fields != 0 {

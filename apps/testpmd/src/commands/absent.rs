@@ -32,7 +32,6 @@ const BEGINNINGS: &[&str] = &[
     "port config * speed",
     "port config * tx_metadata",
     "port config bypass",
-    "port config all max-lro-pkt-size",
     "port tm",
     "rx_vlan add * port",
     "rx_vlan rm * port",

@@ -2,10 +2,10 @@
 
 use super::{Command, Family};
 use crate::app::App;
-use crate::flow::{parse, shown};
+use crate::flow::{parse, refused, shown};
 use crate::grammar::{Values, number};
 use crate::screen::{complain, say};
-use iogate::port::{FlowAction, FlowCount, FlowError, FlowRule};
+use iogate::port::{FlowAction, FlowCount, FlowRule};
 
 pub(super) const FAMILY: Family = Family {
     name: "flow",
@@ -32,33 +32,6 @@ pub(super) const FAMILY: Family = Family {
         },
     ],
 };
-
-/// What a rule's error is about, by number.
-const PARTS: [&str; 17] = [
-    "no error",
-    "cause unspecified",
-    "flow rule (handle)",
-    "group field",
-    "priority field",
-    "ingress field",
-    "egress field",
-    "transfer field",
-    "attributes structure",
-    "pattern length",
-    "item specification",
-    "item specification range",
-    "item specification mask",
-    "specific pattern item",
-    "number of actions",
-    "action configuration",
-    "specific action",
-];
-
-fn refused(error: &FlowError) {
-    let part = PARTS.get(error.part as usize).unwrap_or(&"unknown type");
-    let message = if error.message.is_empty() { "(no stated reason)" } else { &error.message };
-    complain!("port_flow_complain(): Caught PMD error type {} ({part}): {message}: {}", error.part, error.errno.text());
-}
 
 /// The rule, or nothing after saying where it is wrong.
 fn rule(values: &Values) -> Option<FlowRule> {

@@ -45,6 +45,11 @@ pub(super) const FAMILY: Family = Family {
             run: max_pkt_len,
         },
         Command {
+            pattern: "port config all max-lro-pkt-size bytes:u32",
+            help: "Set the longest packet that ports put together from several.",
+            run: max_lro,
+        },
+        Command {
             pattern: "port config port:u16 rxq|txq queue:u16 ring_size count:u16",
             help: "Set the descriptors of a queue.",
             run: ring_size,
@@ -194,6 +199,16 @@ fn max_pkt_len(app: &mut App, values: &Values) {
     app.options.max_pkt_len = Some(length as u32);
     for port in app.ports.iter_mut() {
         port.config.mtu = Some(mtu.min(port.device.info().max_mtu));
+        port.changed = true;
+    }
+}
+
+fn max_lro(app: &mut App, values: &Values) {
+    if !all_stopped(app) {
+        return;
+    }
+    for port in app.ports.iter_mut() {
+        port.config.max_lro = Some(values.number(4) as u32);
         port.changed = true;
     }
 }

@@ -1,5 +1,6 @@
 //! What the modes can be told.
 
+use super::TunnelPorts;
 use super::cut::Cut;
 use iogate::memory::BURST;
 use iogate::prelude::*;
@@ -30,10 +31,14 @@ pub struct Config {
     pub stamp: bool,
     /// Flows of `flowgen`, at least 1 (`--flowgen-flows`).
     pub flowgen_flows: u32,
+    /// How many more times `flowgen` sends each packet (`--flowgen-clones`).
+    pub flowgen_clones: u16,
     /// Of `noisy` (`--noisy-*`).
     pub noisy: NoisyConfig,
     /// Of `csum`, by TX port (`csum set`, `csum parse-tunnel`, `csum mac-swap`); see [`Config::checksum`].
     pub checksums: BTreeMap<u16, Checksum>,
+    /// Of `csum`: where it finds tunnels.
+    pub tunnel_ports: TunnelPorts,
     /// Of `csum`, by TX port: the most payload of a TCP segment, bytes (`tso set`).
     pub tso: BTreeMap<u16, u16>,
     /// TX ports whose packets `csum` cuts to `gso_size` (`set port N gso on`).
@@ -64,8 +69,10 @@ impl Default for Config {
             txonly_flows: 64,
             stamp: false,
             flowgen_flows: 1024,
+            flowgen_clones: 0,
             noisy: NoisyConfig::default(),
             checksums: BTreeMap::new(),
+            tunnel_ports: TunnelPorts::default(),
             tso: BTreeMap::new(),
             gso: BTreeSet::new(),
             gso_size: 1514,

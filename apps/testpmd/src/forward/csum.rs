@@ -8,7 +8,7 @@
 
 use super::layers::{Ip, IpLayer, word};
 use super::tunnel;
-use super::{BadChecksums, Checksum, Stream, Where};
+use super::{BadChecksums, Checksum, Stream, TunnelPorts, Where};
 use iogate::packet::{Ethernet, IpProtocol, checksum};
 use iogate::port::crc32c;
 use iogate::prelude::*;
@@ -17,16 +17,18 @@ use std::sync::Arc;
 /// Computes checksums, and writes both addresses as `mac` does unless told otherwise.
 pub(super) struct Csum {
     addresses: Option<(MacAddr, MacAddr)>,
-    tunnels: bool,
+    /// Where to look into tunnels, if they are looked into.
+    tunnels: Option<TunnelPorts>,
     /// Whether SCTP's is computed, or 0.
     sctp: bool,
     bad: Arc<BadChecksums>,
 }
 
 impl Csum {
-    pub(super) fn new(config: Checksum, stream: &Stream, bad: Arc<BadChecksums>) -> Self {
+    pub(super) fn new(config: Checksum, ports: TunnelPorts, stream: &Stream, bad: Arc<BadChecksums>) -> Self {
         let addresses = config.mac_swap.then_some((stream.mac, stream.peer));
-        Csum { addresses, tunnels: config.parse_tunnels, sctp: config.sctp == Where::Hardware, bad }
+        let tunnels = config.parse_tunnels.then_some(ports);
+        Csum { addresses, tunnels, sctp: config.sctp == Where::Hardware, bad }
     }
 }
 
@@ -48,8 +50,8 @@ impl Stage for Csum {
                 ethernet.set_dst(peer);
             }
             let Some(outer) = IpLayer::behind_ethernet(packet.data(), 0) else { continue };
-            if self.tunnels
-                && let Some(tunnel) = tunnel::behind(packet.data(), outer)
+            if let Some(ports) = self.tunnels
+                && let Some(tunnel) = tunnel::behind(packet.data(), outer, ports)
             {
                 let inner = tunnel.inner.map(|inner| recompute(packet, inner, self.sctp)).unwrap_or_default();
                 let outer = recompute_outer(packet, outer);
@@ -349,7 +351,8 @@ pub(super) mod tests {
             assert_eq!(rig.pass(&right), Some(right.clone()));
             let mut wrong = right.clone();
             let outer = IpLayer::behind_ethernet(&wrong, 0).unwrap();
-            let inner = tunnel::behind(&wrong, outer).expect("a tunnel").inner.expect("an IP packet");
+            let inner =
+                tunnel::behind(&wrong, outer, TunnelPorts::default()).expect("a tunnel").inner.expect("an IP packet");
             wrong[inner.payload + 17] ^= 3;
             wrong[inner.at + 11] ^= if inner.kind == Ip::V4 { 1 } else { 0 };
             wrong[outer.at + 11] ^= 2;

@@ -31,6 +31,8 @@ pub(super) struct FlowGen {
     /// Of the IP header, without its checksum and destination.
     sum: u64,
     flows: u32,
+    /// How many packets of a burst in a row are the same.
+    alike: usize,
     next: u32,
 }
 
@@ -48,8 +50,9 @@ impl FlowGen {
         let mut headers = [0; HEADERS];
         let sum = write_headers(&mut headers, length).expect("there is room for all of them");
         let (pool, flows) = (stream.pool.clone(), config.flowgen_flows.max(1));
+        let alike = usize::from(config.flowgen_clones) + 1;
         // It fits a buffer, whose size is a u16.
-        Ok(FlowGen { pool, burst: config.burst, length: length as u16, headers, sum, flows, next: 0 })
+        Ok(FlowGen { pool, burst: config.burst, length: length as u16, headers, sum, flows, alike, next: 0 })
     }
 }
 
@@ -79,16 +82,26 @@ impl Stage for FlowGen {
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
         let before = batch.len();
         self.pool.alloc_packets(batch, before + self.burst, self.length);
-        for packet in &mut batch.packets_mut()[before..] {
-            let Some(front) = packet.data_mut().first_chunk_mut::<HEADERS>() else { continue };
-            let dst = FIRST_DST_IP.wrapping_add(self.next);
+        for alike in batch.packets_mut()[before..].chunks_mut(self.alike) {
+            self.write(alike);
+        }
+        cx.generated((batch.len() - before) as u64);
+    }
+}
+
+impl FlowGen {
+    /// Makes packets of the next flow. Each of them takes a flow's turn, as in the original.
+    #[inline]
+    fn write(&mut self, packets: &mut [Mbuf]) {
+        let dst = FIRST_DST_IP.wrapping_add(self.next);
+        for packet in packets {
             self.next = if self.next + 1 < self.flows { self.next + 1 } else { 0 };
+            let Some(front) = packet.data_mut().first_chunk_mut::<HEADERS>() else { continue };
             *front = self.headers;
             front[DST_IP..DST_IP + 4].copy_from_slice(&dst.to_be_bytes());
             let checksum = !checksum::fold(self.sum + u64::from(dst));
             front[CHECKSUM..CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
         }
-        cx.generated((batch.len() - before) as u64);
     }
 }
 
@@ -117,6 +130,17 @@ mod tests {
                 assert_eq!(frame[..42], datagram(number % flows, length)[..42], "{number}");
                 assert_eq!(frame.len(), length);
             }
+        }
+    }
+
+    #[test]
+    fn clones_take_the_turns_of_flows() {
+        // Bursts of 32: the last pair of three in each is short of one.
+        let config = Config { flowgen_flows: 10, flowgen_clones: 2, ..config() };
+        let frames = Rig::new(Mode::FlowGen, &config).make_frames(64);
+        for (number, frame) in frames.iter().enumerate().take(64) {
+            let first = number / 32 * 32 + number % 32 / 3 * 3;
+            assert_eq!(frame[..42], datagram(first as u32 % 10, 60)[..42], "{number}");
         }
     }
 

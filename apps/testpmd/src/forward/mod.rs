@@ -43,6 +43,7 @@ mod tx_only;
 pub use config::{Checksum, Config, Datagram, NoisyConfig, NoisyMode, Retry, Split, Where};
 pub use counters::{BadChecksums, PortCounters};
 pub use door::Watch;
+pub use tunnel::TunnelPorts;
 
 use door::Door;
 use iogate::pipeline::Outlet;
@@ -202,7 +203,8 @@ impl Mode {
             Mode::Csum => {
                 let bad = built.bad_checksums.insert(Arc::default()).clone();
                 let to = stream.tx.as_ref().map_or(u16::MAX, |queue| queue.port().id());
-                let (csum, cut) = (csum::Csum::new(config.checksum(to), &stream, bad), config.cut(to));
+                let (csum, cut) =
+                    (csum::Csum::new(config.checksum(to), config.tunnel_ports, &stream, bad), config.cut(to));
                 match (config.gro.contains(&stream.from), cut.is_needed()) {
                     (false, false) => stream.behind(csum, config)?,
                     (false, true) => stream.cutting().behind(chain(csum).then(cut), config)?,

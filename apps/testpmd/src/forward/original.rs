@@ -179,7 +179,9 @@ fn checksums_in_tunnels() {
     let mut frames = tunnels.clone();
     for tunnel in &tunnels {
         let outer = IpLayer::behind_ethernet(tunnel, 0).expect("it is one");
-        let inner = super::tunnel::behind(tunnel, outer).and_then(|tunnel| tunnel.inner).expect("it is one");
+        let inner = super::tunnel::behind(tunnel, outer, super::TunnelPorts::default())
+            .and_then(|tunnel| tunnel.inner)
+            .expect("it is one");
         let mut wrong = |at: usize| {
             let mut frame = tunnel.clone();
             frame[at] ^= 0x5a;

@@ -7,11 +7,24 @@ use iogate::packet::{EtherType, IpProtocol};
 const GTP_CONTROL: u16 = 2123;
 const GTP_USER: u16 = 2152;
 const VXLAN: u16 = 4789;
-const VXLAN_GPE: u16 = 4790;
-const GENEVE: u16 = 6081;
 /// An Ethernet frame, in GRE and GENEVE.
 const BRIDGED: u16 = 0x6558;
 const UDP_HEADER: usize = 8;
+
+/// UDP ports of tunnels that can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelPorts {
+    /// Of VXLAN-GPE (`--vxlan-gpe-port`).
+    pub vxlan_gpe: u16,
+    /// Of GENEVE (`--geneve-parsed-port`).
+    pub geneve: u16,
+}
+
+impl Default for TunnelPorts {
+    fn default() -> Self {
+        TunnelPorts { vxlan_gpe: 4790, geneve: 6081 }
+    }
+}
 
 /// A packet in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +44,9 @@ enum Inside {
 }
 
 /// The tunnel that an IP packet is the outside of, if it is.
-pub(super) fn behind(frame: &[u8], outer: IpLayer) -> Option<Tunnel> {
+pub(super) fn behind(frame: &[u8], outer: IpLayer, ports: TunnelPorts) -> Option<Tunnel> {
     let (inside, at) = match outer.protocol {
-        IpProtocol::UDP => over_udp(frame, outer.payload)?,
+        IpProtocol::UDP => over_udp(frame, outer.payload, ports)?,
         IpProtocol::GRE => over_gre(frame, outer.payload)?,
         IpProtocol::IPV4 if matches!(frame.get(outer.payload)? >> 4, 4 | 6) => (Inside::Version, outer.payload),
         _ => return None,
@@ -48,7 +61,7 @@ pub(super) fn behind(frame: &[u8], outer: IpLayer) -> Option<Tunnel> {
 }
 
 /// By the ports: the first of those that are known, in the original's order.
-fn over_udp(frame: &[u8], at: usize) -> Option<(Inside, usize)> {
+fn over_udp(frame: &[u8], at: usize, ports: TunnelPorts) -> Option<(Inside, usize)> {
     let (src, dst, at) = (word(frame, at)?, word(frame, at + 2)?, at + UDP_HEADER);
     if src == GTP_CONTROL || matches!(dst, GTP_CONTROL | GTP_USER) {
         let (&flags, &kind) = (frame.get(at)?, frame.get(at + 1)?);
@@ -58,7 +71,7 @@ fn over_udp(frame: &[u8], at: usize) -> Option<(Inside, usize)> {
         return Some((inside, at + 8 + optional));
     }
     match dst {
-        VXLAN_GPE => {
+        _ if dst == ports.vxlan_gpe => {
             let inside = match *frame.get(at + 3)? {
                 0 | 1 => Inside::Ip(Ip::V4),
                 2 => Inside::Ip(Ip::V6),
@@ -68,7 +81,7 @@ fn over_udp(frame: &[u8], at: usize) -> Option<(Inside, usize)> {
             Some((inside, at + 8))
         }
         VXLAN => Some((Inside::Ethernet, at + 8)),
-        GENEVE => {
+        _ if dst == ports.geneve => {
             let options = usize::from(frame.get(at)? & 0x3f) * 4;
             let inside = match word(frame, at + 2)? {
                 0 => Inside::Ip(Ip::V4),
@@ -101,6 +114,10 @@ pub(super) mod tests {
     use super::*;
     use crate::forward::testing::*;
     use iogate::testkit::Frame;
+
+    const VXLAN_GPE: u16 = 4790;
+    const GENEVE: u16 = 6081;
+    const PORTS: TunnelPorts = TunnelPorts { vxlan_gpe: VXLAN_GPE, geneve: GENEVE };
 
     /// Frames of every kind of tunnel, all checksums right, a TCP segment inside.
     pub(in crate::forward) fn tunnels() -> Vec<Vec<u8>> {
@@ -139,12 +156,12 @@ pub(super) mod tests {
     fn what_is_inside_is_found() {
         for frame in tunnels() {
             let outer = IpLayer::behind_ethernet(&frame, 0).unwrap();
-            let inner = behind(&frame, outer).unwrap().inner.unwrap();
+            let inner = behind(&frame, outer, PORTS).unwrap().inner.unwrap();
             assert_eq!((inner.protocol, word(&frame, inner.payload)), (IpProtocol::TCP, Some(7)), "{frame:02x?}");
             for len in 0..frame.len() {
                 let cut = &frame[..len];
                 if let Some(outer) = IpLayer::behind_ethernet(cut, 0) {
-                    behind(cut, outer);
+                    behind(cut, outer, PORTS);
                 }
             }
         }
@@ -156,10 +173,28 @@ pub(super) mod tests {
         let gre = plain.clone().protocol(IpProtocol::GRE).payload([0, 0, 0x88, 0x47, 1, 2, 3, 4]).build();
         for frame in [plain.clone().udp(1, 2).payload([0; 40]).build(), plain.tcp(1, VXLAN).build(), gre] {
             let outer = IpLayer::behind_ethernet(&frame, 0).unwrap();
-            assert_eq!(behind(&frame, outer), None);
+            assert_eq!(behind(&frame, outer, PORTS), None);
         }
         let control = Frame::ethernet(OURS, PEER).ipv4([1; 4], [2; 4]).udp(1, GTP_CONTROL).payload([0x40; 16]).build();
         let outer = IpLayer::behind_ethernet(&control, 0).unwrap();
-        assert_eq!(behind(&control, outer), Some(Tunnel { inner: None }));
+        assert_eq!(behind(&control, outer, PORTS), Some(Tunnel { inner: None }));
+    }
+
+    #[test]
+    fn other_ports_can_be_told() {
+        assert_eq!(TunnelPorts::default(), PORTS);
+        let told = TunnelPorts { vxlan_gpe: 7000, geneve: 7001 };
+        for mut frame in tunnels() {
+            let outer = IpLayer::behind_ethernet(&frame, 0).unwrap();
+            let usual = behind(&frame, outer, PORTS);
+            let to = match word(&frame, outer.payload + 2) {
+                Some(VXLAN_GPE) => told.vxlan_gpe,
+                Some(GENEVE) => told.geneve,
+                _ => continue,
+            };
+            assert_eq!(behind(&frame, outer, told), None);
+            frame[outer.payload + 2..][..2].copy_from_slice(&to.to_be_bytes());
+            assert_eq!(behind(&frame, outer, told), usual);
+        }
     }
 }

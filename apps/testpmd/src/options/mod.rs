@@ -7,7 +7,7 @@ pub(crate) use parse::{Wrong, parse};
 pub(crate) use usage::usage;
 
 use crate::engine::Wanted;
-use crate::forward::Mode;
+use crate::forward::{Mode, TunnelPorts};
 use iogate::packet::MacAddr;
 use iogate::port::{PortConfig, QueueConfig};
 use std::path::PathBuf;
@@ -57,9 +57,12 @@ pub(crate) struct Options {
     pub(crate) port_list: Option<String>,
     pub(crate) topology: Topology,
 
-    pub(crate) mbuf_size: u16,
+    /// Sizes of buffers, headroom included, of one pool each; 0 stands for segments of packets that are not kept.
+    pub(crate) mbuf_sizes: Vec<u16>,
     pub(crate) total_mbufs: Option<u32>,
     pub(crate) mbcache: u32,
+    /// Whether queues are to choose among several pools by a packet's length, which no device here does.
+    pub(crate) several_pools: bool,
     /// Whether all memory stays where it is: `--mlockall`.
     pub(crate) lock_memory: bool,
 
@@ -71,6 +74,8 @@ pub(crate) struct Options {
     pub(crate) multi_flow: bool,
     pub(crate) txonly_flows: u16,
     pub(crate) flows: u16,
+    pub(crate) flowgen_clones: u16,
+    pub(crate) tunnel_ports: TunnelPorts,
     pub(crate) rxpkts: Vec<u16>,
     pub(crate) rxoffs: Vec<u16>,
     pub(crate) noisy: Noisy,
@@ -84,6 +89,10 @@ pub(crate) struct Options {
     pub(crate) link_check: bool,
     pub(crate) device_start: bool,
     pub(crate) flush_rx: bool,
+    /// Whether ports start in isolated mode.
+    pub(crate) isolate: bool,
+    /// Whether flow rules outlive a stop of their port.
+    pub(crate) keep_flows: bool,
     pub(crate) wanted: Wanted,
     /// Whether software does what devices cannot; nothing: for virtual devices.
     pub(crate) soft_offloads: Option<bool>,
@@ -99,6 +108,9 @@ pub(crate) struct Noisy {
     pub(crate) reads: u64,
     pub(crate) both: u64,
 }
+
+/// `--mbuf-size`, the default.
+pub(crate) const USUAL_BUFFER: u16 = 2048 + 128;
 
 /// `--rss-ip`, the default.
 pub(crate) const RSS_IP: u64 = crate::show::rss::IP;
@@ -126,9 +138,10 @@ impl Default for Options {
             port_mask: None,
             port_list: None,
             topology: Topology::Paired,
-            mbuf_size: 2048 + 128,
+            mbuf_sizes: vec![USUAL_BUFFER],
             total_mbufs: None,
             mbcache: 250,
+            several_pools: false,
             lock_memory: false,
             max_pkt_len: None,
             eth_peers: Vec::new(),
@@ -138,6 +151,8 @@ impl Default for Options {
             multi_flow: false,
             txonly_flows: 64,
             flows: 1024,
+            flowgen_clones: 0,
+            tunnel_ports: TunnelPorts::default(),
             rxpkts: Vec::new(),
             rxoffs: Vec::new(),
             noisy: Noisy::default(),
@@ -154,6 +169,8 @@ impl Default for Options {
             link_check: true,
             device_start: true,
             flush_rx: true,
+            isolate: false,
+            keep_flows: false,
             wanted: Wanted::default(),
             soft_offloads: None,
         }

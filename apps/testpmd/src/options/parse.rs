@@ -11,6 +11,8 @@ use std::time::Duration;
 enum Rule {
     /// Nothing follows.
     Flag(fn(&mut Options)),
+    /// A value may follow, after `=`. What is returned says what is wrong with it.
+    Perhaps(fn(&mut Options, Option<&str>) -> Result<(), String>),
     /// A value follows, after `=` or as the next word. What is returned says what is wrong with it.
     Value(fn(&mut Options, &str) -> Result<(), String>),
     /// The same, and nothing can be wrong with the value.
@@ -18,7 +20,7 @@ enum Rule {
     /// The usage is asked for.
     Help,
 }
-use Rule::{Flag, Help, Text, Value};
+use Rule::{Flag, Help, Perhaps, Text, Value};
 
 /// Why the options are no good.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,10 +71,12 @@ const RULES: &[(&str, Rule)] = &[
     ("no-mlockall", Flag(|o| o.lock_memory = false)),
     ("num-procs", Value(|_, v| only(v, 1, "num-procs"))),
     ("proc-id", Value(|_, v| only(v, 0, "proc-id"))),
-    ("mbuf-size", Value(|o, v| within(v, 128 + 64, 65535, "mbuf-size").map(|n| o.mbuf_size = n as u16))),
+    ("mbuf-size", Value(mbuf_sizes)),
+    ("multi-rx-mempool", Flag(|o| o.several_pools = true)),
     ("total-num-mbufs", Value(total_mbufs)),
     ("mbcache", Value(mbcache)),
     ("max-pkt-len", Value(max_pkt_len)),
+    ("max-lro-pkt-size", Value(|o, v| u32_of(v).map(|n| o.port.max_lro = Some(n)))),
     ("eth-peer", Value(eth_peer)),
     ("eth-peers-configfile", Value(eth_peers_file)),
     ("tx-ip", Value(tx_ip)),
@@ -83,6 +87,15 @@ const RULES: &[(&str, Rule)] = &[
     ("rxpkts", Value(|o, v| numbers(v, 8, "segments").map(|list| o.rxpkts = list))),
     ("rxoffs", Value(|o, v| numbers(v, 8, "offsets").map(|list| o.rxoffs = list))),
     ("flowgen-flows", Value(|o, v| within(v, 1, 65535, "flowgen-flows").map(|n| o.flows = n as u16))),
+    (
+        "flowgen-clones",
+        Value(|o, v| {
+            let count = number(v).and_then(|count| u16::try_from(count).ok());
+            count.map(|n| o.flowgen_clones = n).ok_or_else(|| "clones must be >= 0 and <= current burst".to_owned())
+        }),
+    ),
+    ("vxlan-gpe-port", Value(|o, v| udp_port(v, "vxlan-gpe-port").map(|n| o.tunnel_ports.vxlan_gpe = n))),
+    ("geneve-parsed-port", Value(|o, v| udp_port(v, "geneve-parsed-port").map(|n| o.tunnel_ports.geneve = n))),
     ("tx-offloads", Value(|o, v| mask(v, "tx-offloads invalid").map(|n| o.port.tx_offloads = n))),
     ("rx-offloads", Value(|o, v| mask(v, "rx-offloads invalid").map(|n| o.port.rx_offloads = n))),
     ("enable-rx-cksum", Flag(|o| o.port.rx_offloads |= 0xe)),
@@ -104,6 +117,11 @@ const RULES: &[(&str, Rule)] = &[
     ("txq", Value(|o, v| number_of(v).and_then(|n| queues(n, "txq")).map(|n| o.port.tx_queues = n))),
     ("rxd", Value(|o, v| descriptors(v, "rxd(0) invalid - must be > 0").map(|n| rx(o).descriptors = n))),
     ("txd", Value(|o, v| descriptors(v, "txd must be in > 0").map(|n| tx(o).descriptors = n))),
+    // Queues share what they receive where the device can do that, and none here can.
+    ("rxq-share", Perhaps(|_, v| v.map_or(Ok(()), |v| u32_of(v).map(drop)))),
+    ("hairpinq", Value(|_, v| hairpin_queues(v))),
+    ("hairpin-mode", Value(|_, v| hairpin_mode(v))),
+    ("hairpin-map", Value(|_, v| Err(format!("hairpin-map {v}: no port here has hairpin queues to bind")))),
     ("burst", Value(burst)),
     ("rxpt", Value(|o, v| byte(v, "rxpt").map(|n| rx(o).thresholds.prefetch = Some(n)))),
     ("rxht", Value(|o, v| byte(v, "rxht").map(|n| rx(o).thresholds.host = Some(n)))),
@@ -121,11 +139,18 @@ const RULES: &[(&str, Rule)] = &[
     ("noisy-lkup-num-writes", Value(|o, v| number_of(v).map(|n| o.noisy.writes = n))),
     ("noisy-lkup-num-reads", Value(|o, v| number_of(v).map(|n| o.noisy.reads = n))),
     ("noisy-lkup-num-reads-writes", Value(|o, v| number_of(v).map(|n| o.noisy.both = n))),
+    ("eth-link-speed", Value(link_speed)),
     ("disable-link-check", Flag(|o| o.link_check = false)),
     ("disable-device-start", Flag(|o| o.device_start = false)),
     // No driver's interrupts are asked for, so there is none to be without.
     ("no-lsc-interrupt", Flag(|_| ())),
     ("no-rmv-interrupt", Flag(|_| ())),
+    // Nor is it watched what comes and goes: devices are attached and detached by commands.
+    ("hot-plug", Flag(|_| ())),
+    ("flow-isolate-all", Flag(|o| o.isolate = true)),
+    ("disable-flow-flush", Flag(|o| o.keep_flows = true)),
+    ("latencystats", Value(|_, _| Err(NO_LATENCYSTATS.to_owned()))),
+    ("bitrate-stats", Value(|_, _| Err(NO_BITRATE_STATS.to_owned()))),
     ("mask-event", Value(event)),
     ("print-event", Value(event)),
     ("record-core-cycles", Flag(|o| o.wanted.cycles = true)),
@@ -133,6 +158,11 @@ const RULES: &[(&str, Rule)] = &[
     ("soft-offloads", Value(soft_offloads)),
     ("no-flush-rx", Flag(|o| o.flush_rx = false)),
 ];
+
+const NO_LATENCYSTATS: &str = "latencystats: there are no metrics for dpdk-proc-info to read; how old stamped packets \
+                               are is measured by `set latency on` and shown by `show port N latency`";
+const NO_BITRATE_STATS: &str = "bitrate-stats: there are no metrics for dpdk-proc-info to read; rates of the last \
+                                interval are always measured, and shown by `show port stats`";
 
 /// Reads the options.
 pub(crate) fn parse(arguments: &[String]) -> Result<Options, Wrong> {
@@ -149,6 +179,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, Wrong> {
                 return Err(Wrong::Usage(format!("option '{name}' doesn't allow an argument")));
             }
             Flag(set) => set(&mut options),
+            Perhaps(set) => set(&mut options, value).map_err(Wrong::Value)?,
             rule => {
                 let next = || arguments.next().map(String::as_str);
                 let Some(value) = value.or_else(next) else {
@@ -157,7 +188,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, Wrong> {
                 match rule {
                     Value(set) => set(&mut options, value).map_err(Wrong::Value)?,
                     Text(set) => set(&mut options, value),
-                    Flag(_) | Help => {}
+                    Flag(_) | Perhaps(_) | Help => {}
                 }
             }
         }
@@ -188,6 +219,53 @@ fn number_of(text: &str) -> Result<u64, String> {
 fn within(text: &str, least: u64, most: u64, what: &str) -> Result<u64, String> {
     let inside = number(text).filter(|number| (least..=most).contains(number));
     inside.ok_or_else(|| format!("{what} must be >= {least} and <= {most}"))
+}
+
+fn u32_of(text: &str) -> Result<u32, String> {
+    number_of(text).and_then(|n| u32::try_from(n).map_err(|_| format!("{text} is too large, {} is the most", u32::MAX)))
+}
+
+fn udp_port(text: &str, what: &str) -> Result<u16, String> {
+    within(text, 0, 65535, what).map(|port| port as u16)
+}
+
+/// No device here has hairpin queues, which would take packets from its receiver to its sender.
+fn hairpin_queues(text: &str) -> Result<(), String> {
+    match number_of(text)? {
+        0 => Ok(()),
+        count => Err(format!(
+            "Fail: input hairpin ({count}) can't be greater than max_hairpin_queues (0) of port 0\n\
+             txq {count} invalid - must be >= 0 && <= 0"
+        )),
+    }
+}
+
+/// The lowest four bits choose which queues are bound; the others how, if any are.
+fn hairpin_mode(text: &str) -> Result<(), String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    match digits.map_or_else(|| number(text), |digits| u64::from_str_radix(digits, 16).ok()) {
+        None => Err("hairpin mode invalid".to_owned()),
+        Some(mode) if mode & 0xf == 0 => Ok(()),
+        Some(_) => Err(format!("hairpin-mode {text}: no port here has hairpin queues to bind")),
+    }
+}
+
+/// `RTE_ETH_LINK_SPEED_FIXED`.
+const FIXED: u32 = 1;
+
+fn link_speed(options: &mut Options, text: &str) -> Result<(), String> {
+    let bit = match text {
+        "1000" => 5,
+        "10000" => 8,
+        "25000" => 10,
+        "40000" => 11,
+        "50000" => 12,
+        "100000" => 14,
+        "200000" => 15,
+        _ => return Err("Unsupported fixed speed".to_owned()),
+    };
+    options.port.link_speeds = FIXED | 1 << bit;
+    Ok(())
 }
 
 fn byte(text: &str, what: &str) -> Result<u8, String> {
@@ -306,6 +384,18 @@ fn rx_mq_mode(options: &mut Options, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Headroom, and the shortest frame.
+const SMALLEST_BUFFER: u16 = 128 + 64;
+
+fn mbuf_sizes(options: &mut Options, text: &str) -> Result<(), String> {
+    options.mbuf_sizes = numbers(text, 8, "mbuf-size")?;
+    match options.mbuf_sizes[..] {
+        // Nothing else would hold a packet.
+        [1..SMALLEST_BUFFER] => Err(format!("mbuf-size must be >= {SMALLEST_BUFFER} and <= 65535")),
+        _ => Ok(()),
+    }
+}
+
 fn total_mbufs(options: &mut Options, text: &str) -> Result<(), String> {
     let count = number(text).and_then(|number| u32::try_from(number).ok()).filter(|count| *count > 1024);
     options.total_mbufs = Some(count.ok_or("total-num-mbufs should be > 1024")?);
@@ -411,7 +501,7 @@ mod tests {
     fn what_test_suites_pass_is_understood() {
         let options = of("-i --port-topology=chained --rxq=4 --txq=4 --forward-mode=mac --mask-event=intr_lsc --eth-peer=0,02:00:00:00:00:01 --mbuf-size 9200").unwrap();
         assert!(options.interactive && options.topology == Topology::Chained && options.mode == Mode::Mac);
-        assert_eq!((options.port.rx_queues, options.port.tx_queues, options.mbuf_size), (4, 4, 9200));
+        assert_eq!((options.port.rx_queues, options.port.tx_queues, &options.mbuf_sizes[..]), (4, 4, &[9200][..]));
         assert_eq!(options.eth_peers.len(), 1);
     }
 
@@ -422,6 +512,21 @@ mod tests {
         assert_eq!((options.txonly_flows, options.port.rss_fields, options.lock_memory), (8, 0, true));
         assert_ne!(of("--rx-mq-mode=7").unwrap().port.rss_fields, 0);
         assert!(of("--port-numa-config=(0,0),(1,0) --ring-numa-config=(0,1,0) --socket-num=0 --proc-id=0").is_ok());
+    }
+
+    #[test]
+    fn a_value_may_be_left_out_where_it_need_not_be() {
+        assert!(of("--rxq-share -i").unwrap().interactive);
+        assert!(of("--rxq-share=4 -i").unwrap().interactive);
+        assert_eq!(of("--rxq-share=x").unwrap_err(), Wrong::Value("\"x\" is no number".to_owned()));
+    }
+
+    #[test]
+    fn what_devices_are_told_is_kept() {
+        let options =
+            of("--max-lro-pkt-size=9000 --eth-link-speed=10000 --vxlan-gpe-port=1 --hairpin-mode=0x10").unwrap();
+        assert_eq!((options.port.max_lro, options.port.link_speeds), (Some(9000), 0x101));
+        assert_eq!((options.tunnel_ports.vxlan_gpe, options.tunnel_ports.geneve), (1, 6081));
     }
 
     #[test]
@@ -448,6 +553,14 @@ mod tests {
             ("--rx-mq-mode=8", "rx-mq-mode must be >= 0 and <= 7"),
             ("--rxpkts=1,a", "character a is not a decimal digit"),
             ("--port-numa-config=(0,x)", "invalid port-numa-config: (0,x)"),
+            ("--flowgen-clones=-1", "clones must be >= 0 and <= current burst"),
+            ("--eth-link-speed=100", "Unsupported fixed speed"),
+            ("--hairpin-mode=x", "hairpin mode invalid"),
+            ("--hairpin-mode=1", "hairpin-mode 1: no port here has hairpin queues to bind"),
+            ("--vxlan-gpe-port=70000", "vxlan-gpe-port must be >= 0 and <= 65535"),
+            ("--mbuf-size=100", "mbuf-size must be >= 192 and <= 65535"),
+            ("--mbuf-size=2176,x", "character x is not a decimal digit"),
+            ("--mbuf-size=1,2,3,4,5,6,7,8,9", "nb mbuf-size=9 > 8 - give up"),
             ("--max-pkt-len=10", "Invalid max-pkt-len=10 - should be > 64"),
         ] {
             assert_eq!(of(line).unwrap_err(), Wrong::Value(text.to_owned()), "{line}");

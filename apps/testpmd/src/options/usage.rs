@@ -22,18 +22,20 @@ const OPTIONS: &str = "\
   --nb-ports=N: number of forwarding ports.
   --coremask=MASK, --portmask=MASK, --portlist=LIST: which of them.
   --port-topology=paired|chained|loop: how ports are put together.
-  --mbuf-size=N: size of a buffer, headroom included.
+  --mbuf-size=N[,N...]: sizes of buffers, headroom included, one for each segment of --rxpkts; 0: it is not kept.
+  --multi-rx-mempool: refused by devices that cannot choose among pools by a packet's length.
   --total-num-mbufs=N: how many buffers there are.
   --mbcache=N: buffers that each core keeps to itself.
   --mlockall, --no-mlockall: keep all memory where it is.
-  --max-pkt-len=N: longest frame.
+  --max-pkt-len=N, --max-lro-pkt-size=N: longest frame, and what devices put together from several.
   --eth-peer=PORT,MAC: destination of what a port sends in mac mode.
   --eth-peers-configfile=FILE: the same, one address a line.
   --tx-ip=SRC,DST, --tx-udp=SRC[,DST]: addresses of txonly mode.
   --txpkts=LEN[,LEN...]: segments of txonly and flowgen modes.
   --txonly-multi-flow, --txonly-flows=N: several flows in txonly mode.
   --rxpkts=LEN[,LEN...], --rxoffs=N[,N...]: segments of packets that are received.
-  --flowgen-flows=N: flows of flowgen mode.
+  --flowgen-flows=N, --flowgen-clones=N: flows of flowgen mode; how many more times a packet is sent.
+  --vxlan-gpe-port=N, --geneve-parsed-port=N: UDP ports of tunnels that csum mode looks into [4790, 6081].
   --tx-offloads=MASK, --rx-offloads=MASK: offloads of all ports.
   --enable-rx-cksum, --enable-scatter, --enable-lro, --disable-crc-strip, --enable-drop-en
   --enable-hw-vlan, --enable-hw-vlan-strip, --enable-hw-vlan-filter, --enable-hw-vlan-extend, --enable-hw-qinq-strip
@@ -49,9 +51,13 @@ const OPTIONS: &str = "\
   --noisy-lkup-num-reads, --noisy-lkup-num-reads-writes =N: how noisy mode behaves.
   --disable-link-check: do not wait for links.
   --disable-device-start: leave ports stopped.
+  --eth-link-speed=MBPS: the one speed that links may have.
+  --flow-isolate-all: ports receive only what flow rules ask for.
+  --disable-flow-flush: flow rules outlive a stop of their port.
   --record-core-cycles, --record-burst-stats: show cycles for each packet, sizes of bursts.
   --no-flush-rx: do not throw away what waits when forwarding starts.
   --no-lsc-interrupt, --no-rmv-interrupt, --mask-event=EVENT, --print-event=EVENT, --numa, --no-numa, --socket-num=N,
-  --port-numa-config=LIST, --ring-numa-config=LIST, --mp-alloc=native, --no-iova-contig, --num-procs=1, --proc-id=0: accepted.
+  --port-numa-config=LIST, --ring-numa-config=LIST, --mp-alloc=native, --no-iova-contig, --num-procs=1, --proc-id=0,
+  --rxq-share[=N], --hairpinq=0, --hairpin-mode=0, --hot-plug: accepted.
   --help, -h: this.
 ";

@@ -101,7 +101,7 @@ pub(crate) fn reset(app: &mut App, which: Which) {
             Ok(()) => {
                 port.changed = true;
                 port.flows.clear();
-                port.device.stopped();
+                port.device.stopped(false);
             }
             Err(error) => complain!("Failed to reset port {id}. diag={}", crate::show::code(&error)),
         }

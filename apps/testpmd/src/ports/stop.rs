@@ -28,9 +28,11 @@ pub(crate) fn stop_one(app: &mut App, id: u16) -> bool {
     let Some(running) = port.port.take() else { return false };
     match running.stop() {
         Ok(_) => {
-            // Rules go with the queues that they speak of.
-            port.flows.clear();
-            port.device.stopped();
+            // Rules go with the queues that they speak of, unless somebody wants to keep them.
+            if !app.options.keep_flows {
+                port.flows.clear();
+            }
+            port.device.stopped(app.options.keep_flows);
             true
         }
         Err((running, error)) => {

@@ -3,6 +3,7 @@
 use super::rss;
 use crate::ports::PortState;
 use crate::screen::say;
+use crate::settings::MOST_SEGMENTS;
 use crate::soft::Device;
 use iogate::port::{PortInfo, capability_names};
 
@@ -64,13 +65,17 @@ pub(crate) fn info(port: &PortState) {
         say!("Supported RSS offload flow types:");
         rss::lines(info.rss_supported).iter().for_each(|line| say!("{line}"));
     }
-    limits(&info);
+    limits(&info, device.is_soft());
 }
 
-fn limits(info: &PortInfo) {
+fn limits(info: &PortInfo, splits: bool) {
     say!("Minimum size of RX buffer: {}", info.min_rx_buffer);
     say!("Maximum configurable length of RX packet: {}", info.max_rx_packet);
     say!("Maximum configurable size of LRO aggregated packet: {}", info.max_lro_packet);
+    if splits {
+        say!("Rx split:\n\tMax segments: {MOST_SEGMENTS}\n\tMulti-pool: supported\n\tBuffer offset: supported");
+        say!("\tOffset alignment: 1\n\tSelective Rx: supported");
+    }
     if info.max_vfs > 0 {
         say!("Maximum number of VFs: {}", info.max_vfs);
     }

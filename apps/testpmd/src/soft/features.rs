@@ -15,7 +15,11 @@ pub(super) mod rx {
     pub(in super::super) const SCATTER: u64 = 1 << 13;
     pub(in super::super) const SCTP_CKSUM: u64 = 1 << 17;
     pub(in super::super) const RSS_HASH: u64 = 1 << 19;
+    pub(in super::super) const BUFFER_SPLIT: u64 = 1 << 20;
 }
+
+/// `RTE_ETH_RX_OFFLOAD_BUFFER_SPLIT`, which software alone does.
+pub(crate) const BUFFER_SPLIT: u64 = rx::BUFFER_SPLIT;
 
 /// `RTE_ETH_TX_OFFLOAD_*`: VLAN, IPv4, UDP, TCP, SCTP, TSO of TCP, outer IPv4, QinQ, outer UDP.
 const TX: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 20;
@@ -42,7 +46,8 @@ pub(super) fn native_rx(native: &PortInfo) -> u64 {
         "net_tap" => rx::IPV4_CKSUM | rx::UDP_CKSUM | rx::TCP_CKSUM,
         _ => 0,
     };
-    native.rx_offloads & !worse
+    // Nobody tells devices how to split.
+    native.rx_offloads & !worse & !rx::BUFFER_SPLIT
 }
 
 /// The kernel's interface behind a device, if there is one.
@@ -66,6 +71,7 @@ pub(super) fn spreads(native: &PortInfo) -> bool {
 pub(super) fn added(native: &PortInfo) -> PortInfo {
     let mut info = native.clone();
     info.rx_offloads |= rx::VLAN_STRIP | rx::QINQ_STRIP | rx::VLAN_FILTER | rx::VLAN_EXTEND;
+    info.rx_offloads |= rx::BUFFER_SPLIT;
     info.rx_offloads |= rx::IPV4_CKSUM | rx::UDP_CKSUM | rx::TCP_CKSUM | rx::SCTP_CKSUM;
     if SCATTER_SILENTLY.contains(&native.driver.as_str()) {
         info.rx_offloads |= rx::SCATTER;

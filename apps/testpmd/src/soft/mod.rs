@@ -24,10 +24,13 @@ mod headers;
 mod rings;
 mod rules;
 mod rx;
+mod split;
 mod spread;
 mod state;
 mod vlan;
 
 pub(crate) use counters::{Moved, QueueCounters};
 pub(crate) use device::Device;
+pub(crate) use features::BUFFER_SPLIT;
 pub(crate) use rx::Rx;
+pub(crate) use split::Split;

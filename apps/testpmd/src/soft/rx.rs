@@ -6,6 +6,7 @@ use super::filter::Addresses;
 use super::headers::Headers;
 use super::rings::Rings;
 use super::rules::{Fate, Rules};
+use super::split::Split;
 use super::spread::Spread;
 use super::vlan::{Strip, Vlans};
 use iogate::prelude::*;
@@ -25,6 +26,7 @@ pub(crate) struct Program {
     pub(super) rules: Option<Rules>,
     pub(super) spread: Option<Spread>,
     pub(super) strip: Strip,
+    pub(super) split: Option<Split>,
     /// RX queues that do not run, a bit each.
     pub(super) stopped: u64,
 }
@@ -32,8 +34,8 @@ pub(crate) struct Program {
 impl Program {
     /// Whether there is nothing to do.
     pub(super) fn idle(&self) -> bool {
-        let Program { longest, addresses, stopped, .. } = self;
-        longest.is_none() && addresses.is_none() && *stopped == 0 && !self.reads_headers()
+        let Program { longest, addresses, stopped, split, .. } = self;
+        longest.is_none() && split.is_none() && addresses.is_none() && *stopped == 0 && !self.reads_headers()
     }
 
     fn reads_headers(&self) -> bool {
@@ -67,7 +69,16 @@ impl Rx {
             cx.drop(packet, lost.reason());
         };
         batch.remove_if(
-            |packet, ()| program.decide(packet, *queue),
+            |packet, ()| match (program.decide(packet, *queue), &program.split) {
+                (away @ (None | Some(Away::To(_))), Some(split)) => match split.cut(packet) {
+                    Ok(left_out) => {
+                        counters.left_out.add(left_out as u64);
+                        away
+                    }
+                    Err(lost) => Some(Away::Lost(lost)),
+                },
+                (away, _) => away,
+            },
             |packet, (), away| match away {
                 Away::Lost(lost) => lose(cx, packet, lost),
                 Away::To(queue) => match rings.as_ref().map(|rings| rings.put(queue, packet)) {

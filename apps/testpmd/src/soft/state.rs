@@ -8,6 +8,7 @@ use super::filter::Addresses;
 use super::rings::Rings;
 use super::rules::{Rules, Table};
 use super::rx::Program;
+use super::split::Split;
 use super::spread::{self, Spread};
 use super::vlan::{Strip, Vlans};
 use iogate::packet::MacAddr;
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub(super) vlan: u64,
     pub(super) vlans: Vlans,
     pub(super) mtu: Option<u16>,
+    /// How packets are split, while the port is to do that.
+    pub(super) split: Option<Split>,
     pub(super) flow_control: Option<FlowControl>,
     pub(super) key: Vec<u8>,
     pub(super) fields: u64,
@@ -167,6 +170,7 @@ impl Soft {
             },
             rules: Rules::new(&state.table, &state.tunnels, spread()),
             spread: (self.spreads && state.fields != 0).then(spread),
+            split: state.split.clone(),
             strip: Strip { one: vlan(rx::VLAN_STRIP), both: vlan(rx::QINQ_STRIP) },
             stopped: state.stopped.0,
         }

@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod json;
 mod measure;
+mod options;
 mod original;
 mod pipes;
 mod session;

@@ -130,11 +130,14 @@ tso set 0 0
 tso show 0
 tso set 500 9
 start
+port config all max-lro-pkt-size 9000
 port start 0
 port stop all
 port config all rxq 4
 port config all txq 4
 port config all burst 600
+port config all max-lro-pkt-size 9000
+port config all max-lro-pkt-size x
 port config all drop-en on
 port config all rxpt 8
 port start all

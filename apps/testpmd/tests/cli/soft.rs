@@ -427,3 +427,46 @@ fn without_software_a_port_can_what_its_device_can() {
     assert!(rig.session.run("vlan set strip on 0").contains("failed diag=-"));
     rig.session.quit();
 }
+
+#[test]
+fn packets_are_split_and_parts_of_them_left_out() {
+    let frames = [udp(frame(mac(1))), udp(frame(mac(2)))];
+    let length = frames[0].len();
+    let split = ["--rx-offloads=0x100000", "--rxpkts=14,20,8,0", "--mbuf-size=0,256,256,0"];
+    let mut rig = Rig::new(&frames, &split);
+    let info = rig.session.run("show port info 0");
+    assert!(info.contains("Rx split:\n\tMax segments: 8\n") && info.contains("\tSelective Rx: supported\n"), "{info}");
+    let capable = rig.session.run("show port 0 rx_offload capabilities");
+    assert!(capable.contains("BUFFER_SPLIT"), "{capable}");
+    let run = rig.forward();
+    assert_eq!(run.sent, frames.map(|frame| frame[14..42].to_vec()));
+    run.counted("RX-packets: 2          RX-missed: 0          RX-bytes:  56\n");
+    assert!(length > 42);
+
+    let frames = [udp(frame(mac(1))), udp(frame(mac(2)))];
+    let mut rig = Rig::new(&frames, &["--rxoffs=8,200"]);
+    rig.session.run("port stop 0");
+    rig.quietly("port config 0 rx_offload buffer_split on").quietly("set rxpkts 14,20");
+    rig.session.run("port start 0");
+    // In rxonly mode it is said of how many segments they are.
+    rig.session.run("set fwd rxonly");
+    rig.session.run("set verbose 1");
+    rig.session.run("start");
+    let said = rig.listen();
+    assert_eq!(said.matches(" - nb_segs=3").count(), 2, "{said}");
+}
+
+#[test]
+fn segments_that_cannot_be_keep_a_port_from_starting() {
+    for (options, why) in [
+        (&["--rx-offloads=0x100000", "--rxpkts=4096,0", "--mbuf-size=128,0"][..], "do not fit a buffer of 128\n"),
+        (&["--rx-offloads=0x100000", "--rxpkts=0", "--mbuf-size=0"], "All Rx segments would be discarded"),
+        (&["--rxpkts=34,0", "--mbuf-size=256,0"], "No Rx segmentation offload configured"),
+    ] {
+        let options = [options, &["--disable-device-start"]].concat();
+        let mut rig = Rig::new(&[], &options);
+        let said = rig.session.run("port start all");
+        assert!(said.contains(why) && said.ends_with("Fail to configure port 0 rx queues\n"), "{said}");
+        rig.session.quit();
+    }
+}

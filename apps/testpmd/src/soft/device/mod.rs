@@ -10,8 +10,8 @@ mod vlan;
 
 use super::counters::QueueCounters;
 use super::features::{self, rx};
-use super::rules::Table;
 use super::rx::Rx;
+use super::split::Split;
 use super::state::{OVERHEAD, Soft};
 use iogate::port::{Port, PortConfig, PortInfo};
 use iogate::prelude::MbufPool;
@@ -92,12 +92,21 @@ impl Device {
         Ok(started)
     }
 
-    /// It was stopped: what waits in its queues is gone, and rules are, which speak of queues.
-    pub(crate) fn stopped(&self) {
+    /// It was stopped: what waits in its queues is gone, and rules are, which speak of queues, unless they are kept.
+    pub(crate) fn stopped(&self, keep_rules: bool) {
         if let Some(soft) = &self.soft {
             let mut state = soft.state.borrow_mut();
             state.rings = None;
-            state.table = Table::default();
+            if !keep_rules {
+                state.table.clear();
+            }
+        }
+    }
+
+    /// From the next start on, cuts what it receives into segments, or leaves it whole.
+    pub(crate) fn set_split(&self, split: Option<Split>) {
+        if let Some(soft) = &self.soft {
+            soft.change().split = split;
         }
     }
 
