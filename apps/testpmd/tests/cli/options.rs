@@ -7,6 +7,9 @@ fn answers(program: &str, options: &[&str], commands: &[&str]) -> (String, Vec<S
     let own = [&["-i"], options].concat();
     let mut session = Session::start(program, &arguments(&NULL, &own), b"");
     let before = session.until("testpmd> ");
+    // The original shows its first prompt before it takes over the terminal.
+    session.keys("\n");
+    session.until("testpmd> ");
     let answers = commands.iter().map(|command| session.run(command)).collect();
     session.quit();
     (before, answers)
