@@ -15,9 +15,13 @@ use iogate::pipeline::Outlet;
 use iogate::port::{MbufRing, Port, RxQueue, TxQueue, crc32c, toeplitz};
 use iogate::telemetry::{Histogram, StageStats, Traffic};
 use iogate::testkit::{Frame, eal, mac, pool};
+use iogate_gateway::config;
+use iogate_gateway::dataplane::Classifier;
 use iogate_gateway::dataplane::addresses::{Addresses, Scope, UNTAGGED};
+use iogate_gateway::dataplane::frame::Meta;
 use iogate_pktgen::frame::Prepared;
 use iogate_pktgen::template::Template;
+use std::path::Path;
 
 /// Iterations of a sample of what is slow the first time: divan, which chooses by that, would time one alone, and the
 /// timer's steps would show.
@@ -296,6 +300,44 @@ mod gateway {
     #[divan::bench(args = [64, 65_536])]
     fn lookup_that_misses(bencher: Bencher, entries: u32) {
         look_up(bencher, entries, 1 << 24);
+    }
+
+    /// What classify does for a frame that its quick look is not enough for: all headers, checks and the class.
+    #[divan::bench(args = [
+        "tcp", "udp", "udp with a tag", "udp over ipv6", "icmp", "neighbor advertisement", "arp", "fcoe", "fip", "iscsi",
+        "nvme/tcp", "roce v2", "aoe",
+    ])]
+    fn read_a_frame(bencher: Bencher, kind: &str) {
+        let ethernet = Frame::ethernet(mac(1), mac(2));
+        let v4 = || ethernet.clone().ipv4([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (one, two) = ([0xfd00, 0, 0, 0, 0, 0, 0, 1], [0xfd00, 0, 0, 0, 0, 0, 0, 2]);
+        let v6 = || ethernet.clone().ipv6(one, two);
+        let frame = match kind {
+            "tcp" => v4().tcp(49_152, 80),
+            "udp" => v4().udp(49_152, 53),
+            "udp with a tag" => ethernet.vlan(100).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(49_152, 53),
+            "udp over ipv6" => v6().udp(49_152, 53),
+            "icmp" => v4().icmp_echo(1, 1),
+            "neighbor advertisement" => v6().neighbor_advertisement(one),
+            "arp" => ethernet.arp_reply([10, 0, 0, 1], [10, 0, 0, 2]),
+            "fcoe" => ethernet.ether_type(EtherType::FCOE).payload([0; 46]),
+            "fip" => ethernet.ether_type(EtherType::FIP).payload([0; 46]),
+            "iscsi" => v4().tcp(49_152, 3260),
+            "nvme/tcp" => v4().tcp(49_152, 4420),
+            "roce v2" => v4().roce_v2(7),
+            "aoe" => ethernet.aoe(1, 2),
+            other => panic!("no such frame: {other}"),
+        };
+        let frame = frame.build();
+        let text = include_str!("../src/rfc2544/gateway.toml");
+        let config = config::parse(text, Path::new("gateway.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let classifier = Classifier::new(&config);
+        let mut meta = Meta::default();
+        assert!(meta.read(&frame, frame.len(), &classifier).is_ok(), "{kind} is dropped");
+        bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+            let frame = black_box(&frame[..]);
+            meta.read(frame, frame.len(), &classifier).is_ok()
+        });
     }
 
     fn look_up(bencher: Bencher, entries: u32, offset: u32) {

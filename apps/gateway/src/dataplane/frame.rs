@@ -94,7 +94,7 @@ impl Meta {
     /// The reason to drop it, whoever sent it.
     #[cold]
     #[inline(never)]
-    pub(super) fn read(&mut self, frame: &[u8], len: usize, classifier: &Classifier) -> Result<(), DropReason> {
+    pub fn read(&mut self, frame: &[u8], len: usize, classifier: &Classifier) -> Result<(), DropReason> {
         let (ethernet, behind) = Ethernet::parse(frame).map_err(malformed)?;
         if !ethernet.src().is_unicast() {
             return Err(drop::BAD_SOURCE);
