@@ -203,7 +203,7 @@ impl Planner<'_> {
             None if self.pf.autoprobe => None,
             None => Some(Binding::default()),
         };
-        if is.is_some_and(|is| is.satisfies(binding)) {
+        if is.is_some_and(|is| if self.pf.exact { is == *binding } else { is.satisfies(binding) }) {
             return;
         }
         if let Some(driver) = binding.driver.as_deref() {

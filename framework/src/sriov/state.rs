@@ -27,6 +27,8 @@ pub struct DesiredPf {
     pub settings: Vec<PfSetting>,
     /// VFs that are to be in a certain way, by rising index; the others stay as they come.
     pub vfs: Vec<DesiredVf>,
+    /// Whether VFs that are bound to the right driver are also to be allowed that one only, where that is wanted.
+    pub exact: bool,
 }
 
 /// A VF as it is to be.
@@ -141,6 +143,7 @@ impl PfState {
             lanes: 1,
             settings,
             vfs: self.pf.vfs.iter().map(vf).collect(),
+            exact: true,
         }
     }
 

@@ -27,6 +27,7 @@ fn desired_pf(config: &Config, id: PfId, pf: &Pf) -> DesiredPf {
         lanes: pf.lanes,
         settings,
         vfs,
+        exact: false,
     }
 }
 
