@@ -138,6 +138,27 @@ pub(crate) fn numbers(text: &str, most: usize, what: &str) -> Result<Vec<u16>, S
     parts.iter().map(one).collect()
 }
 
+/// `RTE_ETH_LINK_SPEED_FIXED` and that of a speed, Mbit/s; 0 for `auto`. None when there is none of it, as most have no
+/// half duplex.
+pub(crate) fn fixed_speed(text: &str, half: bool) -> Option<u32> {
+    let bit = match (text, half) {
+        ("10", true) => 1,
+        ("10", false) => 2,
+        ("100", true) => 3,
+        ("100", false) => 4,
+        ("1000", false) => 5,
+        ("10000", false) => 8,
+        ("25000", false) => 10,
+        ("40000", false) => 11,
+        ("50000", false) => 12,
+        ("100000", false) => 14,
+        ("200000", false) => 15,
+        ("auto", false) => return Some(0),
+        _ => return None,
+    };
+    Some(1 | 1 << bit)
+}
+
 /// Port numbers: `0,2-3`.
 pub(crate) fn port_list(text: &str) -> Result<Vec<u16>, String> {
     if let Some(odd) = text.chars().find(|c| !c.is_ascii_digit() && !matches!(c, ',' | '-')) {
@@ -159,6 +180,14 @@ pub(crate) fn port_list(text: &str) -> Result<Vec<u16>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn speeds_are_bits() {
+        assert_eq!(fixed_speed("10", true), Some(0b11));
+        assert_eq!(fixed_speed("100", false), Some(0b1_0001));
+        assert_eq!((fixed_speed("200000", false), fixed_speed("auto", false)), (Some(0x8001), Some(0)));
+        assert_eq!((fixed_speed("1000", true), fixed_speed("auto", true), fixed_speed("7", false)), (None, None, None));
+    }
 
     #[test]
     fn lists_are_checked() {

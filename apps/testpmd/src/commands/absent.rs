@@ -29,7 +29,6 @@ const BEGINNINGS: &[&str] = &[
     "port config * dynf",
     "port config * loopback",
     "port config * pctype",
-    "port config * speed",
     "port config * tx_metadata",
     "port config bypass",
     "port tm",

@@ -3,9 +3,10 @@
 use super::set::MOST_BURST;
 use super::{Command, Family};
 use crate::app::App;
-use crate::grammar::Values;
+use crate::grammar::{Values, Which};
 use crate::ports::PortState;
 use crate::screen::{complain, fail, say};
+use crate::settings::fixed_speed;
 use crate::show::code;
 use iogate::port::{MAX_QUEUES, rx_offload_names, tx_offload_names};
 
@@ -48,6 +49,11 @@ pub(super) const FAMILY: Family = Family {
             pattern: "port config all max-lro-pkt-size bytes:u32",
             help: "Set the longest packet that ports put together from several.",
             run: max_lro,
+        },
+        Command {
+            pattern: "port config who:ports speed 10|100|1000|10000|25000|40000|50000|100000|200000|auto duplex half|full|auto",
+            help: "Set the one speed (Mbit/s) that the link of a port, or of all, may have.",
+            run: speed,
         },
         Command {
             pattern: "port config port:u16 rxq|txq queue:u16 ring_size count:u16",
@@ -210,6 +216,28 @@ fn max_lro(app: &mut App, values: &Values) {
     for port in app.ports.iter_mut() {
         port.config.max_lro = Some(values.number(4) as u32);
         port.changed = true;
+    }
+}
+
+fn speed(app: &mut App, values: &Values) {
+    let which = values.which(2);
+    match which {
+        Which::All if !all_stopped(app) => return,
+        Which::One(id) => match app.port(id) {
+            None => return,
+            Some(port) if port.started() => return complain!("Please stop port {id} first"),
+            Some(_) => {}
+        },
+        Which::All => {}
+    }
+    let Some(speeds) = fixed_speed(values.word(4), values.is(6, "half")) else {
+        return complain!("Invalid speed/duplex parameters");
+    };
+    for port in app.ports.iter_mut() {
+        if which == Which::All || which == Which::One(port.device.id()) {
+            port.config.link_speeds = speeds;
+            port.changed = true;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Options, Script, Topology};
 use crate::forward::{Mode, UnknownMode};
 use crate::grammar::number;
-use crate::settings::numbers;
+use crate::settings::{fixed_speed, numbers};
 use iogate::port::QueueConfig;
 use std::time::Duration;
 
@@ -250,21 +250,9 @@ fn hairpin_mode(text: &str) -> Result<(), String> {
     }
 }
 
-/// `RTE_ETH_LINK_SPEED_FIXED`.
-const FIXED: u32 = 1;
-
 fn link_speed(options: &mut Options, text: &str) -> Result<(), String> {
-    let bit = match text {
-        "1000" => 5,
-        "10000" => 8,
-        "25000" => 10,
-        "40000" => 11,
-        "50000" => 12,
-        "100000" => 14,
-        "200000" => 15,
-        _ => return Err("Unsupported fixed speed".to_owned()),
-    };
-    options.port.link_speeds = FIXED | 1 << bit;
+    let speed = if matches!(text, "10" | "100" | "auto") { None } else { fixed_speed(text, false) };
+    options.port.link_speeds = speed.ok_or("Unsupported fixed speed")?;
     Ok(())
 }
 

@@ -117,6 +117,8 @@ set flow_ctrl rx on 9
 set flow_ctrl rx
 port config all txfreet 32
 port config all txpt 300
+port config all speed 1000 duplex full
+port config 0 speed 1000 duplex full
 port config mtu 9 1400
 port config mtu 0 99999
 port config all rxq 2
@@ -138,6 +140,14 @@ port config all txq 4
 port config all burst 600
 port config all max-lro-pkt-size 9000
 port config all max-lro-pkt-size x
+port config all speed 10000 duplex full
+port config 0 speed 10000 duplex half
+port config 0 speed 100 duplex half
+port config 1 speed 1000 duplex auto
+port config 9 speed 1000 duplex full
+port config 0 speed 7 duplex full
+port config 0 speed 10 duplex
+port config all speed auto duplex auto
 port config all drop-en on
 port config all rxpt 8
 port start all
