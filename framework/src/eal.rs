@@ -345,7 +345,8 @@ impl EalBuilder {
         add(&["--lcores", &format!("0@{core}"), &format!("--log-level={}", self.log_level)]);
         // Nothing of a run may stay behind in files: a killed process needs no cleaning by hand.
         if huge {
-            add(&["--in-memory", "--socket-limit", &self.memory_mb.to_string()]);
+            // In few files, all of which can be handed to who shares the memory: virtio-user takes no more than eight.
+            add(&["--in-memory", "--single-file-segments", "--socket-limit", &self.memory_mb.to_string()]);
         } else {
             // EAL takes --no-huge for legacy memory, which excludes --in-memory.
             add(&["--no-huge", "--no-shconf", "-m", &self.memory_mb.to_string()]);
@@ -460,7 +461,7 @@ mod tests {
         let plain = builder.arguments(false).join(" ");
         assert!(plain.contains("--no-huge --no-shconf -m 64 --no-pci --vdev=net_null0"), "{plain}");
         let huge = builder.arguments(true).join(" ");
-        assert!(huge.contains("--in-memory --socket-limit 64"), "{huge}");
+        assert!(huge.contains("--in-memory --single-file-segments --socket-limit 64"), "{huge}");
     }
 
     #[test]
