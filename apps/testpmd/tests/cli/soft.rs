@@ -470,3 +470,20 @@ fn segments_that_cannot_be_keep_a_port_from_starting() {
         rig.session.quit();
     }
 }
+
+#[test]
+fn what_is_split_is_spread_and_stripped_before() {
+    let tagged =
+        |last: u8| frame(mac(1)).vlan(5).ipv4([10, 0, 0, last], [10, 0, 0, 2]).udp(1000, 2000).padded().build();
+    let frames: Vec<Vec<u8>> = (0..20).map(tagged).collect();
+    let own = ["--rxq=4", "--txq=4", "--rx-offloads=0x100001", "--rxpkts=14,20,0", "--mbuf-size=2176,256,0"];
+    let run = Rig::new(&frames, &own).forward();
+    // A tag was received, whether it stays or not.
+    run.counted("RX-packets: 20         RX-missed: 0          RX-bytes:  760\n");
+    // Tags are off before lengths count.
+    let untagged = |frame: &Vec<u8>| [&frame[..12], &frame[16..38]].concat();
+    let (mut sent, mut expected) = (run.sent, frames.iter().map(untagged).collect::<Vec<_>>());
+    sent.sort();
+    expected.sort();
+    assert_eq!(sent, expected);
+}
