@@ -108,7 +108,7 @@ fn draw(frame: &mut Frame, view: &View, history: &[u64]) {
     let recent = &history[history.len().saturating_sub(room)..];
     let spark = Sparkline::default().data(recent).style(Style::new().fg(Color::Green));
     frame.render_widget(spark.block(Block::new().title("frames a second".dim())), rates);
-    frame.render_widget(streams_table(outcome), table);
+    frame.render_widget(streams_table(outcome, table.width), table);
     draw_latency(frame, latency, &view.latency);
 }
 
@@ -157,9 +157,12 @@ fn quantiles(histogram: &Histogram<u64>) -> String {
     format!("{} (50 %)  {} (99 %)  {} (99.9 %)  {most} at most", at(0.5), at(0.99), at(0.999))
 }
 
-fn streams_table(outcome: &Outcome) -> Table<'_> {
-    let heads = ["STREAM", "SENT", "RECEIVED", "MISSING", "TWICE", "REORDERED", "50 %", "99 %", "MAX"];
-    let numbers = [12, 12, 10, 8, 9, 9, 9, 9].map(Constraint::Length);
+/// A terminal of 80 columns has no room for duplicates and reordering, whose sums stand above.
+fn streams_table(outcome: &Outcome, width: u16) -> Table<'_> {
+    const WIDE: u16 = 100;
+    let columns =
+        [("STREAM", 0), ("SENT", 12), ("RECEIVED", 12), ("MISSING", 10), ("50 %", 9), ("99 %", 9), ("MAX", 9)];
+    let more = [("TWICE", 8), ("REORDERED", 9)].into_iter().filter(|_| width >= WIDE);
     let stream = |stream: &StreamOutcome| {
         let back = |count: u64| if outcome.receives && stream.stamped { count.to_string() } else { "-".to_owned() };
         let latency = |value: u64| if stream.latency.is_empty() { "-".to_owned() } else { nanoseconds(value) };
@@ -169,16 +172,21 @@ fn streams_table(outcome: &Outcome) -> Table<'_> {
             stream.sent.to_string(),
             back(stream.received),
             back(missing),
-            back(stream.duplicates),
-            back(stream.reordered),
             latency(stream.latency.value_at_quantile(0.5)),
             latency(stream.latency.value_at_quantile(0.99)),
             latency(stream.latency.max()),
+            back(stream.duplicates),
+            back(stream.reordered),
         ];
         Row::new(cells.into_iter().enumerate().map(|(at, cell)| aligned(at, cell)))
     };
-    let head = Row::new(heads.iter().enumerate().map(|(at, head)| aligned(at, (*head).to_owned()))).dim();
-    Table::new(outcome.streams.iter().map(stream), [Constraint::Max(24)].into_iter().chain(numbers)).header(head)
+    let columns: Vec<(&str, u16)> = columns.into_iter().chain(more).collect();
+    let head = columns.iter().enumerate().map(|(at, (head, _))| aligned(at, (*head).to_owned()));
+    let widths = columns.iter().map(|(_, width)| match width {
+        0 => Constraint::Fill(1),
+        width => Constraint::Length(*width),
+    });
+    Table::new(outcome.streams.iter().map(stream), widths).header(Row::new(head).dim())
 }
 
 /// The first column stands left, numbers right.

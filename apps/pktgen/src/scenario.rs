@@ -24,10 +24,10 @@ use crate::frame::size::SMALLEST;
 use crate::limits::{Limits, part};
 use crate::rate::{Line, Pace, Rate};
 use crate::replay;
+use crate::template::Problems;
 use crate::template::Template;
 use crate::template::problem::Sink;
 use crate::template::read::{Keys, root, tables};
-use crate::template::{Problem, Problems};
 use crate::time;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -79,10 +79,7 @@ impl Work {
             Work::Template(file) => Template::load(file),
             Work::Frame { frame, size } => Template::line(frame, size),
             Work::StorageMix => Ok(Template::storage_mix()),
-            Work::Replay(file) => replay::load(file).map_err(|error| {
-                let problem = Problem { place: (1, 1), text: error.to_string() };
-                Problems { origin: file.display().to_string(), list: vec![problem] }
-            }),
+            Work::Replay(file) => replay::load(file).map_err(|error| Problems::of_file(file, error.to_string())),
         }
     }
 }
@@ -98,10 +95,8 @@ const LIMITS: [&str; 5] = ["max_loss", "max_latency", "max_reordered", "max_dupl
 /// Everything that is wrong with it, with its place.
 pub fn load(file: &Path) -> Result<Vec<Step>, Problems> {
     let origin = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let problem = Problem { place: (1, 1), text: format!("cannot be read: {error}") };
-        Problems { origin: origin.clone(), list: vec![problem] }
-    })?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Problems::of_file(file, format!("cannot be read: {error}")))?;
     parse(&text, &origin, file.parent().unwrap_or(Path::new("")))
 }
 
@@ -291,7 +286,7 @@ min_rate = "99%"
             ("\"50%\"", "\"11G\"", "s.toml:10:8: step: rate 11 Gbit/s is more than a line of 10 Gbit/s"),
             ("\"50%\"", "\"fast\"", "s.toml:10:8: rate \"fast\" is no rate"),
             ("\"storage\"", "\"storrage\"", "there is \"storage\""),
-            ("mix = \"storage\"", "template = \"none.toml\"", "/nowhere/none.toml:1:1: cannot be read"),
+            ("mix = \"storage\"", "template = \"none.toml\"", "/nowhere/none.toml: cannot be read"),
             ("mix = \"storage\"", "", "write one of template, frame, mix and replay"),
             ("mix = \"storage\"", "mix = \"storage\"\nframe = \"ethernet\"", "write one of"),
             ("udp\"", "upd\"", "unknown header \"upd\"; did you mean \"udp\"?"),

@@ -159,7 +159,7 @@ fn what_is_wrong_is_said_before_anything_is_opened() {
         (&["--rate", "1", "--frame", "ethernet/ipv4/tcp/iscsi"], "use a size of 106 or more"),
         (&["--rate", "1", "--frame", "ethernet/ipv4/udp,dst_port=70000"], "does not fit 16 bits"),
         (&["--rate", "1", "--size", "63"], "use 64 to 9018"),
-        (&["--rate", "1", "--template", "/nonexistent.toml"], "/nonexistent.toml:1:1: cannot be read"),
+        (&["--rate", "1", "--template", "/nonexistent.toml"], "/nonexistent.toml: cannot be read"),
         (&["--rate", "1", "--replay", "/proc/self/cmdline"], "is no capture"),
         (&["--rate", "1", "--max-loss", "0"], "needs a port that receives"),
         (&["--rate", "1", "--max-loss", "some"], "is no loss"),
@@ -329,7 +329,8 @@ fn an_interrupt_ends_it_with_the_report() {
 
 #[test]
 fn the_live_view_gives_the_terminal_back() {
-    let command = format!("stty cols 100 rows 30; {PKTGEN} {} --count 4000 --interval 20ms", RING.join(" "));
+    let command =
+        format!("stty cols 80 rows 24; {PKTGEN} {} --mix storage --count 4000 --interval 20ms", RING.join(" "));
     let screen = Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::inherit()).output();
     let Ok(screen) = screen else {
         return skip("the_live_view_gives_the_terminal_back", "script is not installed");
@@ -340,6 +341,7 @@ fn the_live_view_gives_the_terminal_back() {
         panic!("{text}");
     };
     assert!(begin < end && text[begin..end].contains("q ends it"), "{text}");
+    assert!(text[begin..end].contains("nvme-tcp"), "streams have names at 80 columns: {text}");
     assert!(text[end..].contains("lost 0"), "the report follows: {text}");
 }
 

@@ -92,11 +92,7 @@ impl Template {
         let origin = file.display().to_string();
         match std::fs::read_to_string(file) {
             Ok(text) => Self::parse(&text, &origin),
-            Err(error) => {
-                let mut sink = Sink::new(&origin, "");
-                sink.add(0, format!("cannot be read: {error}"));
-                sink.finish(()).map(|()| unreachable!("a problem was added"))
-            }
+            Err(error) => Err(Problems::of_file(file, format!("cannot be read: {error}"))),
         }
     }
 

@@ -1,12 +1,13 @@
 //! What is wrong with a template: every problem with its place in the text, and how to mend it.
 
 use std::fmt;
+use std::path::Path;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line and column, counted from 1.
-    pub place: (usize, usize),
+    /// Line and column, counted from 1; nothing of what is wrong with all of it.
+    pub place: Option<(usize, usize)>,
     /// What is wrong and how to mend it.
     pub text: String,
 }
@@ -20,12 +21,23 @@ pub struct Problems {
     pub list: Vec<Problem>,
 }
 
+impl Problems {
+    /// Of a file as a whole.
+    pub(crate) fn of_file(file: &Path, text: impl Into<String>) -> Self {
+        let problem = Problem { place: None, text: text.into() };
+        Problems { origin: file.display().to_string(), list: vec![problem] }
+    }
+}
+
 impl fmt::Display for Problems {
     /// One line each, without a newline at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Problem { place: (line, column), text }) in self.list.iter().enumerate() {
+        for (number, Problem { place, text }) in self.list.iter().enumerate() {
             let newline = if number == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{line}:{column}: {text}", self.origin)?;
+            match place {
+                Some((line, column)) => write!(f, "{newline}{}:{line}:{column}: {text}", self.origin)?,
+                None => write!(f, "{newline}{}: {text}", self.origin)?,
+            }
         }
         Ok(())
     }
@@ -50,7 +62,7 @@ impl<'a> Sink<'a> {
         let before = self.source.get(..offset).unwrap_or(self.source);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        self.found.push(Problem { place: (line, column), text: text.into() });
+        self.found.push(Problem { place: Some((line, column)), text: text.into() });
     }
 
     /// Problems so far.
