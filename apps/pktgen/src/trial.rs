@@ -9,7 +9,6 @@
 //! use iogate_pktgen::rate::Rate;
 //! use iogate_pktgen::template::Template;
 //! use iogate_pktgen::trial::{Tester, Trial};
-//! use std::time::Duration;
 //!
 //! let eal = Eal::builder().memory_mb(64).start()?;
 //! let pool = eal.pool("frames").buffers(4096).create()?;
@@ -25,7 +24,7 @@
 //!
 //! let template = Template::line("ethernet/ipv4,dst=198.18.1.0..198.18.1.255/udp", "64").expect("a good template");
 //! let trial = Trial {
-//!     duration: Some(Duration::from_millis(100)),
+//!     count: Some(1000),
 //!     ..Trial::new(Prepared::new(&template).expect("it fits"), Rate::Packets(10_000.0).pace(None, 672.0).expect("a rate"))
 //! };
 //! let outcome = tester.run(&trial)?;
