@@ -115,7 +115,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
                     digits(vnic),
                 ],
                 [
-                    "flow: 1,000,000 of them beside 1,000; what is kept of them takes 8 MiB a worker, however many they are".to_owned(),
+                    "flow: 1,000,000 of them beside 1,000; what is kept of them takes 2 to 8 MiB a worker, however many they are".to_owned(),
                     digits(flow),
                 ],
             ]

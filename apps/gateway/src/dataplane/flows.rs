@@ -14,17 +14,22 @@ use iogate::memory::{BURST, Mbuf, prefer_huge_pages, prefetch};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// Entries there are: 8 MiB.
-const SLOTS: usize = 1 << 17;
+/// Slots there are, at least: 2 MiB. Of more flows than that, entries are in no cache that is near, and to find one
+/// takes as long as to decide anew.
+const FEWEST: usize = 1 << 15;
+/// Slots there are, at most: 8 MiB.
+const MOST: usize = 1 << 17;
+/// For each attachment. Where those are many, what a decision takes is in no near cache either.
+const EACH: usize = 2;
 /// A flow's entry is in the slot that its key says, or else in another of the same set.
 const SET: usize = 4;
 /// Of flows that find their set full, one in so many takes another's slot: of more flows than there are slots, most
 /// stay, instead of each pushing out the next.
 const REPLACE_EVERY: u32 = 8;
-/// Frames after which it is judged whether looking was worth it: a third must have been known.
-const TRIAL: u32 = 4096;
+/// Frames after which it is judged whether looking was worth it: half must have been known.
+const TRIAL: u32 = 8192;
 /// Batches that are not looked at when it was not.
-const PAUSE: u32 = 2048;
+const PAUSE: u32 = 8192;
 /// Entries that are wiped with a batch, to forget: ten microseconds' work.
 const WIPED_AT_ONCE: usize = 4096;
 
@@ -101,7 +106,8 @@ pub(super) enum Sight {
 
 /// The flows that a worker knows.
 pub(super) struct Flows {
-    entries: Box<[Entry; SLOTS]>,
+    /// A power of two.
+    entries: Box<[Entry]>,
     eye: Eye,
     seeds: [u64; 4],
     /// Of the batch that was looked at last.
@@ -120,19 +126,20 @@ pub(super) struct Flows {
 }
 
 impl Flows {
-    /// None so far.
-    pub(super) fn new(classifier: &Classifier) -> Self {
-        let entries = vec![Entry::default(); SLOTS].into_boxed_slice();
+    /// None so far, and room for those of so many attachments.
+    pub(super) fn new(attachments: usize, classifier: &Classifier) -> Self {
+        let slots = (attachments * EACH).next_power_of_two().clamp(FEWEST, MOST);
+        let entries = vec![Entry::default(); slots].into_boxed_slice();
         prefer_huge_pages(&entries);
         // Nobody outside may know which flows share a set.
         let random = RandomState::new();
         Flows {
-            entries: entries.try_into().expect("as many as there are slots"),
+            entries,
             eye: Eye::new(classifier),
             seeds: std::array::from_fn(|at| random.hash_one(at)),
             seen: Box::new([NOTHING; BURST]),
             lessons: Vec::with_capacity(BURST),
-            wiped: SLOTS,
+            wiped: slots,
             pause: 0,
             looked: 0,
             unknown: 0,
@@ -149,12 +156,13 @@ impl Flows {
     /// nothing when it did not look.
     #[inline]
     pub(super) fn look_up(&mut self, packets: &[Mbuf], source: usize) -> Option<Places> {
-        let origin = Eye::origin(source).filter(|_| self.wiped == SLOTS && self.pause == 0);
+        let origin = Eye::origin(source).filter(|_| self.wiped == self.entries.len() && self.pause == 0);
         let Some(origin) = origin else {
             self.go_without();
             return None;
         };
         let Flows { entries, eye, seeds, seen, .. } = self;
+        let mask = entries.len() - 1;
         for (packet, seen) in packets.iter().zip(&mut **seen) {
             let Some(front) = packet.front::<FRONT>() else {
                 *seen = NOTHING;
@@ -162,16 +170,16 @@ impl Flows {
             };
             (seen.key, seen.end) = eye.look(front, origin);
             seen.len = packet.len() as u32;
-            let slot = seen.key.hash(seeds) as usize % SLOTS;
+            let slot = seen.key.hash(seeds) as usize & mask;
             seen.slot = slot as u32;
-            prefetch(&entries[slot]);
+            if let Some(entry) = entries.get(slot) {
+                prefetch(entry);
+            }
         }
         let seen = &mut seen[..packets.len().min(BURST)];
         // From the last to the first, whose bit is the lowest.
-        let elsewhere = seen
-            .iter()
-            .rev()
-            .fold(0, |bits, seen| bits << 1 | u32::from(!entries[seen.slot as usize % SLOTS].fits(seen)));
+        let elsewhere =
+            seen.iter().rev().fold(0, |bits, seen| bits << 1 | u32::from(!entries[seen.slot as usize].fits(seen)));
         let mut unknown = Places::default();
         for at in Places::of(elsewhere) {
             let seen = &mut seen[at];
@@ -183,7 +191,7 @@ impl Flows {
         self.looked += packets.len() as u32;
         self.unknown += unknown.count() as u32;
         if self.looked >= TRIAL {
-            self.pause = if self.unknown > self.looked / 3 * 2 { PAUSE } else { 0 };
+            self.pause = if self.unknown > self.looked / 2 { PAUSE } else { 0 };
             (self.looked, self.unknown) = (0, 0);
         }
         Some(unknown)
@@ -191,11 +199,11 @@ impl Flows {
 
     #[cold]
     fn go_without(&mut self) {
-        if self.wiped == SLOTS {
+        if self.wiped == self.entries.len() {
             self.pause = self.pause.saturating_sub(1);
             return;
         }
-        let end = (self.wiped + WIPED_AT_ONCE).min(SLOTS);
+        let end = (self.wiped + WIPED_AT_ONCE).min(self.entries.len());
         self.entries[self.wiped..end].fill(Entry::default());
         self.wiped = end;
     }
@@ -203,7 +211,7 @@ impl Flows {
     /// The decision for a known frame of the batch, by its place.
     #[inline]
     pub(super) fn decision(&self, place: usize) -> &Decision {
-        &self.entries[self.seen[place % BURST].slot as usize % SLOTS].decision
+        &self.entries[self.seen[place % BURST].slot as usize].decision
     }
 
     /// Notes what was decided for a frame of the batch, to be [kept](Flows::keep).
@@ -225,7 +233,7 @@ impl Flows {
             }
             let slot = place_of(entries, seen).or_else(|| {
                 *full = full.wrapping_add(1);
-                full.is_multiple_of(REPLACE_EVERY).then_some(seen.slot as usize % SLOTS)
+                full.is_multiple_of(REPLACE_EVERY).then_some(seen.slot as usize)
             });
             if let Some(slot) = slot {
                 entries[slot] = Entry { key: seen.key, decision };
@@ -237,7 +245,7 @@ impl Flows {
 /// Where a flow is, or else where there is room for it. One that is known stands before the first free slot, because
 /// single slots never become free.
 #[inline]
-fn place_of(entries: &[Entry; SLOTS], seen: &Seen) -> Option<usize> {
-    let mut set = (0..SET).map(|by| (seen.slot as usize ^ by) % SLOTS);
+fn place_of(entries: &[Entry], seen: &Seen) -> Option<usize> {
+    let mut set = (0..SET).map(|by| seen.slot as usize ^ by);
     set.find(|slot| entries[*slot].decision.longest == 0 || entries[*slot].key.is(&seen.key))
 }

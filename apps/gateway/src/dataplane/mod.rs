@@ -71,7 +71,7 @@ impl Switch {
         let ways = tables.ways(&active);
         let counters = Arc::new(Counters::new(tables.attachments.len(), ways.len()));
         let heard = Arc::new(ArrayQueue::new(LOGINS));
-        let flows = Flows::new(&tables.classifier);
+        let flows = Flows::new(tables.attachments.len(), &tables.classifier);
         let path = Path { tables, active, ingress, ways, outlets, counters, heard, flows };
         Switch { path, stages }
     }
