@@ -269,6 +269,14 @@ impl Outlet {
             };
             self.counters.sent.add(sent as u64);
         }
+        if !batch.is_empty() {
+            self.push_each(batch);
+        }
+    }
+
+    /// What the port did not take at once. Apart from the usual way, which has less to save of registers so.
+    #[inline(never)]
+    fn push_each<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
         for (packet, _) in batch.drain() {
             self.push(packet);
         }

@@ -75,8 +75,8 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     #[inline]
     fn round(&mut self) -> usize {
         let mut received = self.generate();
-        for at in 0..self.queues.len() {
-            let count = self.queues[at].receive_at_most(&mut self.batch, self.burst);
+        for (at, queue) in self.queues.iter_mut().enumerate() {
+            let count = queue.receive_at_most(&mut self.batch, self.burst);
             if count == 0 {
                 continue;
             }

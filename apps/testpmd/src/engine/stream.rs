@@ -18,26 +18,37 @@ pub(crate) struct Surrounded {
     observer: Option<Box<Observer>>,
     /// What software does to packets first, if anything.
     soft: Option<Box<Rx>>,
+    /// Whether the mode is all there is to do: nothing to measure, to do in software or to make. Looked at in each
+    /// round, in place of the three.
+    bare: bool,
 }
 
 impl Surrounded {
     /// `makes`: whether the mode makes packets of its own.
     pub(crate) fn new(mode: Box<dyn Stage>, makes: bool, verbose: Verbose, place: (u16, u16)) -> Self {
-        Surrounded { mode, makes, verbose, place, observer: None, soft: None }
+        Surrounded { mode, makes, verbose, place, observer: None, soft: None, bare: !makes }
     }
 
     /// Measures from now on, or no more. What measured before is given back.
     pub(super) fn observe(&mut self, observer: Option<Box<Observer>>) -> Option<Box<Observer>> {
-        std::mem::replace(&mut self.observer, observer)
+        let before = std::mem::replace(&mut self.observer, observer);
+        self.note_bare();
+        before
     }
 
     /// Has software do something else to packets from now on, or nothing. What it did before is given back.
     pub(super) fn soften(&mut self, soft: Option<Box<Rx>>) -> Option<Box<Rx>> {
-        std::mem::replace(&mut self.soft, soft)
+        let before = std::mem::replace(&mut self.soft, soft);
+        self.note_bare();
+        before
     }
 
-    /// Works on packets that are the stream's. Inlined into `run`, where nearly all of them come by.
-    #[inline(always)]
+    fn note_bare(&mut self) {
+        self.bare = self.observer.is_none() && self.soft.is_none() && !self.makes;
+    }
+
+    /// Works on packets that are the stream's.
+    #[inline]
     fn work(&mut self, batch: &mut Batch, cx: &mut Context) {
         self.verbose.received(self.place, batch);
         if let Some(observer) = &mut self.observer {
@@ -73,6 +84,10 @@ impl Surrounded {
 impl Stage for Surrounded {
     #[inline]
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if self.bare {
+            self.verbose.received(self.place, batch);
+            return self.mode.run(batch, cx);
+        }
         if self.soft.is_some() && !self.receive(batch, cx) {
             return;
         }
@@ -81,6 +96,9 @@ impl Stage for Surrounded {
 
     #[inline]
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if self.bare {
+            return;
+        }
         if let Some(observer) = &mut self.observer {
             observer.begin();
         }
@@ -98,6 +116,9 @@ impl Stage for Surrounded {
     #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.mode.flush(cx);
+        if self.bare {
+            return;
+        }
         if let Some(observer) = &mut self.observer {
             observer.end();
         }
