@@ -1,6 +1,6 @@
 //! The data path: four stages, and the counters and tables they use.
 //!
-//! `recall` knows most frames by the decision that was made for another of their [flow](flows); the others go through
+//! `recall` knows most frames by the decision that was made for another of their flow; the others go through
 //! two more stages. `classify` looks at each frame once ([`frame`]); `admit` finds out whose it is and whether it may
 //! pass; `forward` finds where it goes, sets the tag it has there and sends it. What they look up is
 //! in [`tables`], swapped whole between two batches; what they count is in [`counters`]; why they
