@@ -4,6 +4,7 @@ use crate::engine::Wanted;
 use crate::forward::{Config, Datagram, Mode, NoisyConfig, Retry};
 use crate::grammar::number;
 use crate::options::{Options, Topology};
+use crate::soft::LastHeader;
 use iogate::memory::BURST;
 
 /// How forwarding is set up.
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     /// How many of them are used.
     pub(crate) nb_cores: usize,
     pub(crate) rxpkts: Vec<u16>,
+    /// Headers that segments whose length is 0 end with.
+    pub(crate) rxhdrs: Vec<LastHeader>,
     pub(crate) rxoffs: Vec<u16>,
     pub(crate) flush_rx: bool,
     pub(crate) link_check: bool,
@@ -77,6 +80,7 @@ impl Settings {
             lcores: Vec::new(),
             nb_cores: 1,
             rxpkts: options.rxpkts.clone(),
+            rxhdrs: options.rxhdrs.clone(),
             rxoffs: options.rxoffs.clone(),
             flush_rx: options.flush_rx,
             link_check: options.link_check,
@@ -136,6 +140,17 @@ pub(crate) fn numbers(text: &str, most: usize, what: &str) -> Result<Vec<u16>, S
         value.and_then(|value| u16::try_from(value).ok()).ok_or_else(|| format!("bad number in list of {what}"))
     };
     parts.iter().map(one).collect()
+}
+
+/// Headers that segments end with (`eth,ipv4`), and the lengths of the segments: not said, one more for the payload.
+pub(crate) fn headers(text: &str) -> Result<(Vec<LastHeader>, Vec<u16>), String> {
+    let list = LastHeader::list(text)?;
+    match list.len() + 1 {
+        count if count > MOST_SEGMENTS => {
+            Err(format!("nb segments per RX packets={count} > MAX_SEGS_BUFFER_SPLIT - ignored"))
+        }
+        count => Ok((list, vec![0; count])),
+    }
 }
 
 /// `RTE_ETH_LINK_SPEED_FIXED` and that of a speed, Mbit/s; 0 for `auto`. None when there is none of it, as most have no

@@ -41,7 +41,7 @@ pub(super) const FAMILY: Family = Family {
         Command { pattern: "show fwd stats all", help: "Display what was forwarded.", run: |app, _| show_forward(app) },
         Command { pattern: "clear fwd stats all", help: "Count from now on.", run: |app, _| clear_forward(app) },
         Command {
-            pattern: "show config rxtx|fwd|cores|txpkts|rxpkts|rxoffs",
+            pattern: "show config rxtx|fwd|cores|txpkts|rxpkts|rxhdrs|rxoffs",
             help: "Display the configuration of forwarding.",
             run: show_config,
         },
@@ -156,6 +156,7 @@ fn show_config(app: &mut App, values: &Values) {
             "cores" => json::config::cores(app),
             "txpkts" => json::config::txpkts(app),
             "rxpkts" => json::config::list("rxpkts", &app.settings.rxpkts),
+            "rxhdrs" => json::config::segment_headers(&app.settings),
             _ => json::config::list("rxoffs", &app.settings.rxoffs),
         };
     }
@@ -165,6 +166,7 @@ fn show_config(app: &mut App, values: &Values) {
         "cores" => config::cores(app),
         "txpkts" => config::txpkts(app),
         "rxpkts" => config::list("Segment sizes", "segments", &app.settings.rxpkts),
+        "rxhdrs" => config::segment_headers(&app.settings),
         _ => config::list("Segment offsets", "offsets", &app.settings.rxoffs),
     }
 }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::forward::{Mode, Split};
 use crate::grammar::{Values, Which};
 use crate::screen::{complain, say};
-use crate::settings::{Settings, numbers, port_list, segments};
+use crate::settings::{Settings, headers, numbers, port_list, segments};
 use crate::show::cause;
 use crate::soft::Device;
 use std::time::Duration;
@@ -51,6 +51,11 @@ pub(super) const FAMILY: Family = Family {
             pattern: "set rxpkts lengths:text",
             help: "Set the segments of packets that are received.",
             run: rxpkts,
+        },
+        Command {
+            pattern: "set rxhdrs headers:text",
+            help: "Set the headers that those end with: eth, ipv4, ipv6, ipv4-udp, ipv6-tcp, ...",
+            run: rxhdrs,
         },
         Command { pattern: "set rxoffs offsets:text", help: "Set where the data of those begins.", run: rxoffs },
         Command {
@@ -271,6 +276,13 @@ fn txsplit(app: &mut App, values: &Values) {
 fn rxpkts(app: &mut App, values: &Values) {
     match numbers(values.word(2), 8, "segments") {
         Ok(list) => app.settings.rxpkts = list,
+        Err(why) => complain!("{why}"),
+    }
+}
+
+fn rxhdrs(app: &mut App, values: &Values) {
+    match headers(values.word(2)) {
+        Ok((list, lengths)) => (app.settings.rxhdrs, app.settings.rxpkts) = (list, lengths),
         Err(why) => complain!("{why}"),
     }
 }

@@ -8,6 +8,7 @@ pub(crate) use usage::usage;
 
 use crate::engine::Wanted;
 use crate::forward::{Mode, TunnelPorts};
+use crate::soft::LastHeader;
 use iogate::packet::MacAddr;
 use iogate::port::{PortConfig, QueueConfig};
 use std::path::PathBuf;
@@ -77,6 +78,7 @@ pub(crate) struct Options {
     pub(crate) flowgen_clones: u16,
     pub(crate) tunnel_ports: TunnelPorts,
     pub(crate) rxpkts: Vec<u16>,
+    pub(crate) rxhdrs: Vec<LastHeader>,
     pub(crate) rxoffs: Vec<u16>,
     pub(crate) noisy: Noisy,
 
@@ -154,6 +156,7 @@ impl Default for Options {
             flowgen_clones: 0,
             tunnel_ports: TunnelPorts::default(),
             rxpkts: Vec::new(),
+            rxhdrs: Vec::new(),
             rxoffs: Vec::new(),
             noisy: Noisy::default(),
             port: PortConfig {

@@ -3,7 +3,7 @@
 use super::{Options, Script, Topology};
 use crate::forward::{Mode, UnknownMode};
 use crate::grammar::number;
-use crate::settings::{fixed_speed, numbers};
+use crate::settings::{fixed_speed, headers, numbers};
 use iogate::port::QueueConfig;
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ const RULES: &[(&str, Rule)] = &[
     ("txonly-multi-flow", Flag(|o| o.multi_flow = true)),
     ("txonly-flows", Value(|o, v| within(v, 1, 64, "txonly-flows").map(|n| o.txonly_flows = n as u16))),
     ("rxpkts", Value(|o, v| numbers(v, 8, "segments").map(|list| o.rxpkts = list))),
+    ("rxhdrs", Value(|o, v| headers(v).map(|(list, lengths)| (o.rxhdrs, o.rxpkts) = (list, lengths)))),
     ("rxoffs", Value(|o, v| numbers(v, 8, "offsets").map(|list| o.rxoffs = list))),
     ("flowgen-flows", Value(|o, v| within(v, 1, 65535, "flowgen-flows").map(|n| o.flows = n as u16))),
     (

@@ -34,6 +34,7 @@ const OPTIONS: &str = "\
   --txpkts=LEN[,LEN...]: segments of txonly and flowgen modes.
   --txonly-multi-flow, --txonly-flows=N: several flows in txonly mode.
   --rxpkts=LEN[,LEN...], --rxoffs=N[,N...]: segments of packets that are received.
+  --rxhdrs=HEADER[,HEADER...]: headers that those end with, by eth, ipv4, ipv6, ipv4-udp, ipv6-tcp, ...
   --flowgen-flows=N, --flowgen-clones=N: flows of flowgen mode; how many more times a packet is sent.
   --vxlan-gpe-port=N, --geneve-parsed-port=N: UDP ports of tunnels that csum mode looks into [4790, 6081].
   --tx-offloads=MASK, --rx-offloads=MASK: offloads of all ports.

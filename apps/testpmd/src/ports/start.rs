@@ -104,7 +104,7 @@ fn segments(
         return Err("No Rx segmentation offload configured: segments are left out by buffer_split alone".to_owned());
     }
     if pools.iter().all(Option::is_none) || several && wanted {
-        return Split::new(&settings.rxpkts, &settings.rxoffs, sizes, pools).map(Some);
+        return Split::new(&settings.rxpkts, &settings.rxhdrs, &settings.rxoffs, sizes, pools).map(Some);
     }
     Ok(None)
 }

@@ -5,6 +5,7 @@ use crate::engine::Plan;
 use crate::forward::Split;
 use crate::ports::PortState;
 use crate::screen::say;
+use crate::settings::Settings;
 use iogate::port::{QueueInfo, Thresholds};
 
 /// Streams by core.
@@ -133,6 +134,17 @@ pub(crate) fn txpkts(app: &App) {
         Split::Random => "rand",
     };
     say!("Split packet: {split}");
+}
+
+/// The headers that segments of packets that are received end with.
+pub(crate) fn segment_headers(settings: &Settings) {
+    let count = settings.rxpkts.len();
+    say!("Number of segments: {count}");
+    if count > 0 {
+        let name = |at: usize| settings.rxhdrs.get(at).map_or("unsupported", |header| header.name());
+        let names: String = (0..count - 1).map(|at| format!("{}, ", name(at))).collect();
+        say!("Packet segs: {names}payload");
+    }
 }
 
 /// Segments of packets that are received.

@@ -33,4 +33,4 @@ pub(crate) use counters::{Moved, QueueCounters};
 pub(crate) use device::Device;
 pub(crate) use features::BUFFER_SPLIT;
 pub(crate) use rx::Rx;
-pub(crate) use split::Split;
+pub(crate) use split::{LastHeader, Split};

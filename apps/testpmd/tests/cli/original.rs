@@ -17,6 +17,13 @@ show config rxtx
 show config fwd
 show config cores
 show config txpkts
+show config rxhdrs
+set rxhdrs eth,ipv4-udp
+show config rxhdrs
+show config rxpkts
+set rxpkts 64,128,0
+show config rxhdrs
+set rxpkts 64
 show fwd stats all
 show rxq info 0 0
 show txq info 0 0

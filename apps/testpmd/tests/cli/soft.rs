@@ -487,3 +487,14 @@ fn what_is_split_is_spread_and_stripped_before() {
     expected.sort();
     assert_eq!(sent, expected);
 }
+
+#[test]
+fn payload_alone_is_received_when_headers_are_left_out() {
+    let frames = [udp(frame(mac(1)).vlan(5)), udp(frame(mac(2)))];
+    let own = ["--rx-offloads=0x100000", "--rxhdrs=ipv4-udp", "--mbuf-size=0,2176"];
+    let mut rig = Rig::new(&frames, &own);
+    assert_eq!(rig.session.run("show config rxhdrs"), "Number of segments: 2\nPacket segs: ipv4-udp, payload\n");
+    let run = rig.forward();
+    assert_eq!(run.sent, [[5; 20]; 2]);
+    run.counted("RX-packets: 2          RX-missed: 0          RX-bytes:  40\n");
+}

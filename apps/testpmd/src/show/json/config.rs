@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::engine::{Link, Plan};
 use crate::forward::Split;
 use crate::ports::PortState;
+use crate::settings::Settings;
 use iogate::port::QueueConfig;
 use serde_json::{Value, json};
 
@@ -89,6 +90,12 @@ pub(crate) fn txpkts(app: &App) {
 /// `show config rxpkts` and `show config rxoffs`.
 pub(crate) fn list(what: &str, numbers: &[u16]) {
     print(&format!("config-{what}"), json!({ what: numbers }));
+}
+
+/// `show config rxhdrs`.
+pub(crate) fn segment_headers(settings: &Settings) {
+    let names: Vec<&str> = settings.rxhdrs.iter().map(|header| header.name()).collect();
+    print("config-rxhdrs", json!({ "rxhdrs": names }));
 }
 
 /// `csum show`: who computes each checksum.
