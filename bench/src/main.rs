@@ -21,7 +21,6 @@ mod mix;
 mod modes;
 mod pages;
 mod peers;
-#[allow(unsafe_code)]
 mod priority;
 mod report;
 mod rfc2544;

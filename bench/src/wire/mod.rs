@@ -191,7 +191,7 @@ pub(crate) fn measure_clocks(plan: Plan) -> Result<Vec<(usize, f64, f64)>> {
     let hz = cycles_per_second();
     let ticks = (plan.seconds * hz as f64) as u64;
     let cores = [plan.core, other_core(plan)?];
-    take_precedence();
+    crate::priority::raise();
     let threads: Vec<_> = cores
         .into_iter()
         .map(|id| {
@@ -217,14 +217,6 @@ fn away(presence: &Presence, ticks: u64, hz: u64) -> (f64, f64) {
     (all as f64 / ticks as f64, longest as f64 * 1e6 / hz as f64)
 }
 
-/// Of this process over others, and of its main thread over the workers, which keep their cores themselves.
-fn take_precedence() {
-    crate::priority::raise();
-    if let Err(error) = crate::priority::in_real_time(crate::priority::ABOVE) {
-        say(format_args!("without real time what others do on these cores shows ({error}): it takes root"));
-    }
-}
-
 fn other_core(plan: Plan) -> Result<usize> {
     cores().into_iter().find(|core| *core != plan.core).context("a second core is needed to play the lines")
 }
@@ -233,7 +225,7 @@ fn other_core(plan: Plan) -> Result<usize> {
 pub(crate) fn measure(eal: &Eal, plan: Plan, rate: f64) -> Result<Trial> {
     ensure!(rate > 0.0 && rate <= 1.0, "a rate above 0 and at most 1 is needed, not {rate}");
     let other = other_core(plan)?;
-    take_precedence();
+    crate::priority::raise();
     let config = config::parse(&mix::config(1), Path::new("wire.toml"))?;
     let pool = eal.pool("wire").buffers(BUFFERS).cache(512).create()?;
     let (mut queues, mut far_queues, mut far_outlet) = (Vec::new(), Vec::new(), None);

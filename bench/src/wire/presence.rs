@@ -1,6 +1,5 @@
 //! Whether a worker's core was there: a machine may take it away from a thread that spins, for milliseconds.
 
-use crate::priority;
 use iogate::memory::Batch;
 use iogate::pipeline::{Context, Description, Stage};
 use iogate::telemetry::cycles;
@@ -39,13 +38,10 @@ impl Presence {
         }
     }
 
-    /// A round begins at tick `now`. Called by the worker alone; the first one [keeps its core](keep_core).
+    /// A round begins at tick `now`. Called by the worker alone.
     #[inline]
     pub(crate) fn round(&self, now: u64) {
         let last = self.last.load(Relaxed);
-        if last == 0 {
-            keep_core();
-        }
         let took = now.saturating_sub(last);
         if last != 0 && took > self.longest_round {
             self.returned.store(now, Relaxed);
@@ -112,11 +108,6 @@ impl<M: Copy + Default, S: Stage<M>> Stage<M> for Watched<S> {
     fn describe(&self, description: &mut Description) {
         self.stage.describe(description);
     }
-}
-
-/// Takes the calling thread's core from everything else, as far as it may; what it may not shows in its presence.
-pub(crate) fn keep_core() {
-    let _refused = priority::in_real_time(priority::SPINNING);
 }
 
 /// Reads the clock for so many ticks and does nothing else: what the machine takes from any thread on this core.
