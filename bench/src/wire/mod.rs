@@ -16,13 +16,13 @@ use crate::{Plan, say};
 use anyhow::{Context as _, Result, ensure};
 use ends::{Ends, Template};
 use iogate::eal::Eal;
-use iogate::pipeline::{DropReason, Outlet};
+use iogate::pipeline::{DropReason, Outlet, chain};
 use iogate::telemetry::{Histogram, cycles, cycles_per_second};
 use iogate::worker::{Idle, Runtime, cores};
 use iogate_gateway::config;
 use iogate_gateway::dataplane::{Ingress, Switch, Tables};
 use line::Line;
-use presence::{Presence, Watched};
+use presence::{Here, Presence};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -253,7 +253,8 @@ pub(crate) fn measure(eal: &Eal, plan: Plan, rate: f64) -> Result<Trial> {
     let ends = Ends::new(far_outlet, pool.clone(), templates, line_in, lines_out, gateway.clone(), hz);
     let (counters, lines) = (ends.counters().clone(), ends.presence().clone());
     let active = Arc::new(first_uplinks(&config)?);
-    let switch = Watched::new(Switch::new(Arc::new(Tables::new(&config)), active, ingress, outlets), gateway.clone());
+    let switch = Switch::new(Arc::new(Tables::new(&config)), active, ingress, outlets);
+    let switch = chain(Here(gateway.clone())).then(switch);
 
     let mut runtime = Runtime::new(eal);
     let dut = runtime.worker(plan.core)?.idle(Idle::Spin).poll(queues, switch);

@@ -88,7 +88,7 @@ pub struct Meta {
 
 impl Meta {
     /// Looks at a frame of `len` bytes, of which `frame` are the first: all but for frames that are
-    /// longer than a buffer. [`glance`](super::glance) is quicker, when it is enough.
+    /// longer than a buffer. `glance` is quicker, when it is enough.
     ///
     /// # Errors
     /// The reason to drop it, whoever sent it.

@@ -4,7 +4,7 @@ use iogate::memory;
 use iogate::prelude::*;
 
 /// Holds segments for a few rounds and passes on what became of them. Packets that are none stay where they are, so
-/// they overtake those that are held.
+/// they overtake those that are held. What is held when the worker stops is given back to its pool.
 pub(super) struct Gro {
     gro: memory::Gro,
     /// After so many rounds what is held goes on; with 1 at once.
