@@ -15,7 +15,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_strerror",
     "rte_thread_(register|unregister)",
     "rte_log_(set_global_level|set_level_pattern)",
-    "rte_lcore_(to_cpu_id|to_socket_id|is_enabled)",
+    "rte_lcore_(to_socket_id|is_enabled)",
     "rte_get_main_lcore",
     "rte_dev_(probe|remove)",
     "rte_pktmbuf_(free_bulk|copy)",

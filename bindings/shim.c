@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* CPU sets */
 #include "shim.h"
 
 #include <rte_mbuf_pool_ops.h>
@@ -53,6 +54,16 @@ int shim_errno(void)
 unsigned int shim_lcore_id(void)
 {
 	return rte_lcore_id();
+}
+
+unsigned int shim_lcore_cpu(unsigned int lcore)
+{
+	rte_cpuset_t cpus = rte_lcore_cpuset(lcore);
+	unsigned int cpu = 0;
+
+	while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &cpus))
+		cpu++;
+	return cpu;
 }
 
 uint64_t shim_tsc(void)

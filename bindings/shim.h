@@ -185,6 +185,8 @@ struct shim_flow_error {
 /* rte_errno of the calling thread. */
 int shim_errno(void);
 unsigned int shim_lcore_id(void);
+/* The first CPU that an lcore of EAL may run on. */
+unsigned int shim_lcore_cpu(unsigned int lcore);
 uint64_t shim_tsc(void);
 uint64_t shim_tsc_hz(void);
 

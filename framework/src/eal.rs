@@ -121,7 +121,7 @@ impl Eal {
         let lcore = |id: u32| unsafe {
             (dpdk_sys::rte_lcore_is_enabled(id) == 1).then(|| Lcore {
                 id,
-                core: dpdk_sys::rte_lcore_to_cpu_id(id as i32).max(0) as usize,
+                core: dpdk_sys::shim_lcore_cpu(id) as usize,
                 numa_node: dpdk_sys::rte_lcore_to_socket_id(id),
                 main: dpdk_sys::rte_get_main_lcore() == id,
             })
@@ -184,7 +184,8 @@ impl Eal {
 pub struct Lcore {
     /// EAL's number.
     pub id: u32,
-    /// The system's number, which [`Runtime::worker`](crate::worker::Runtime::worker) takes.
+    /// The system's number, which [`Runtime::worker`](crate::worker::Runtime::worker) takes; the lowest, where EAL was
+    /// given several for it.
     pub core: usize,
     /// The NUMA node it is on.
     pub numa_node: u32,
