@@ -39,8 +39,6 @@ const HEADROOM: usize = 128;
 const BESIDE: usize = 16;
 /// Ethernet header, which MTUs leave out.
 const ETHERNET: usize = 14;
-/// What a driver says that has no MTU.
-const NOT_SUPPORTED: iogate::Errno = iogate::Errno(95);
 /// The MTU that ports come with.
 const USUAL_MTU: usize = 1500;
 
@@ -57,20 +55,13 @@ impl Rig {
         let buffers = (queues * 4096 + wiring.cores.len() * 1024 + captures).max(8192);
         let pool = eal.pool("frames").buffers(buffers as u32).data_room(room as u16).create()?;
         let open = |spec: &PortSpec, rx: u16, tx: u16| -> Result<Port> {
-            let port = || eal.port(spec).pool(&pool).queues(rx, tx);
+            let port = eal.port(spec).pool(&pool).queues(rx, tx);
             if longest <= USUAL_MTU + ETHERNET {
-                return Ok(port().start()?);
+                return Ok(port.start()?);
             }
-            match port().mtu((longest - ETHERNET) as u16).start() {
-                // A ring, for example, has none, and takes frames of any size.
-                Err(error) if error.errno() == Some(NOT_SUPPORTED) => Ok(port().start()?),
-                other => other.with_context(|| {
-                    format!(
-                        "port {spec}: cannot open it for frames of {} bytes; are shorter ones enough?",
-                        longest + FCS
-                    )
-                }),
-            }
+            port.mtu((longest - ETHERNET) as u16).start().with_context(|| {
+                format!("port {spec}: cannot open it for frames of {} bytes; are shorter ones enough?", longest + FCS)
+            })
         };
         let mut ports = Vec::new();
         match &wiring.rx {

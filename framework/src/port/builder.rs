@@ -70,7 +70,8 @@ impl PortBuilder {
         self
     }
 
-    /// Largest packet, bytes without the Ethernet header. Default: as the device comes.
+    /// Largest packet, bytes without the Ethernet header; ignored by drivers that know no MTU. Default: as the device
+    /// comes.
     pub fn mtu(mut self, bytes: u16) -> Self {
         self.config.mtu = Some(bytes);
         self

@@ -23,7 +23,8 @@ pub struct PortConfig {
     pub rx_own: Vec<(u16, QueueConfig)>,
     /// TX queues that are to differ from `tx`.
     pub tx_own: Vec<(u16, QueueConfig)>,
-    /// Largest packet, bytes without the Ethernet header; nothing: as the device comes.
+    /// Largest packet, bytes without the Ethernet header; nothing: as the device comes. A driver that knows no MTU
+    /// ignores it.
     pub mtu: Option<u16>,
     /// Largest packet that the device may put together from several (LRO), bytes; nothing: as the device comes.
     pub max_lro: Option<u32>,
@@ -167,8 +168,9 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     check("cannot configure it", unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) })?;
     if let Some(mtu) = config.mtu {
         match device.set_mtu_under_control(mtu) {
-            // Drivers of some virtual functions take it with the configuration, and in no other way.
-            Err(error) if error.errno() == Some(Errno(libc::ENOTSUP)) && !spec.is_software() => {}
+            // Drivers of some virtual functions take it with the configuration, and in no other way; rings, for example,
+            // and vhost take packets of any size.
+            Err(error) if error.errno() == Some(Errno(libc::ENOTSUP)) => {}
             result => result?,
         }
     }

@@ -5,6 +5,7 @@ use iogate::memory::Batch;
 use iogate::port::Port;
 use iogate::testkit::{Complete, eal, in_namespace, pool};
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ fn a_socket_that_nobody_listens_on_is_in_nobodys_way() {
     for kind in ["vhost:", "virtio_user:"] {
         let socket = folder.path().join("socket");
         // As a process leaves it that is killed.
-        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        drop(UnixListener::bind(&socket).unwrap());
         let options = if kind == "vhost:" { "" } else { ",server=1" };
         let spec = format!("{kind}{}{options}", socket.display());
         // The one waits for its peer in the background, the other while it is made.
@@ -44,10 +45,26 @@ fn a_socket_that_nobody_listens_on_is_in_nobodys_way() {
         refused("is no socket");
         assert!(socket.is_file(), "what is somebody's stays");
         std::fs::remove_file(&socket).unwrap();
-        let _other = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let _other = UnixListener::bind(&socket).unwrap();
         refused("is in use");
         std::fs::remove_file(&socket).unwrap();
     }
+}
+
+/// A device that listens while it is made takes the first connection for good.
+#[test]
+fn a_port_for_long_packets_connects_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let pool = pool("connects once", 4096);
+    let _complete = Complete::new(&pool);
+    let spec = format!("vhost:{},client=1", socket.display()).parse().unwrap();
+    let port = eal().port(&spec).pool(&pool).mtu(9000).start().unwrap();
+    let connections: Vec<_> = listener.incoming().map_while(Result::ok).collect();
+    assert_eq!(connections.len(), 1);
+    drop(port);
 }
 
 /// Rings split and packed, with and without buffers that are merged and descriptors that stand in order.
