@@ -178,13 +178,11 @@ mod buffers {
     }
 
     #[divan::bench]
-    fn take_each_of_a_batch(bencher: Bencher) {
-        let pool = pool("take each", 1024);
+    fn offer_each_of_a_batch(bencher: Bencher) {
+        let pool = pool("offer each", 1024);
         let (mut from, mut to) = (batch(&pool), Batch::<()>::new());
         bencher.counter(ItemsCount::new(BURST)).bench_local(|| {
-            from.take_each(|_, packet, ()| {
-                let _room = to.push(packet, ());
-            });
+            from.offer_each(|_, packet, ()| to.push(packet, ()));
             std::mem::swap(&mut from, &mut to);
         });
     }

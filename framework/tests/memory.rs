@@ -355,20 +355,33 @@ proptest! {
 }
 
 #[test]
-fn each_packet_is_taken_once_also_when_somebody_panics() {
+fn packets_are_offered_until_one_is_given_back_also_when_somebody_panics() {
     let pool = pool("each", 64);
     let _complete = Complete::new(&pool);
     let mut batch = numbered(&pool, 8);
     let mut taken = Vec::new();
-    batch.take_each(|_, packet, number| taken.push((packet, *number)));
-    assert!(batch.is_empty() && taken.iter().map(|(_, number)| *number).eq(0..8));
+    for (most, gone, left) in [(0, 0, 0..8), (3, 3, 3..8), (8, 5, 8..8)] {
+        let count = batch.offer_each(|at, packet, number| {
+            if at == most {
+                return Err(packet);
+            }
+            taken.push((packet, *number));
+            Ok(())
+        });
+        assert_eq!(count, gone);
+        assert!(batch.meta().iter().copied().eq(left));
+        assert!(batch.iter().all(|(packet, number)| u32::from(packet.data()[0]) == *number));
+    }
+    assert!(taken.iter().map(|(_, number)| *number).eq(0..8));
     drop(taken);
     let mut batch = numbered(&pool, 8);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        batch.take_each(|_, _, number| assert!(*number != 3, "as it must"));
+        batch.offer_each(|_, _, number| {
+            assert!(*number != 3, "as it must");
+            Ok(())
+        })
     }));
-    assert!(panicked.is_err() && batch.is_empty());
-    assert_eq!(pool.in_use(), 0, "the rest was given back");
+    assert!(panicked.is_err() && batch.meta().iter().copied().eq(4..8), "the rest stays");
 }
 
 #[test]

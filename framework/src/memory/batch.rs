@@ -140,20 +140,26 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         Drain { end: std::mem::replace(&mut self.len, 0), next: 0, batch: self }
     }
 
-    /// Takes all packets out, in order, for `work`, which is told their places too. As [`drain`](Batch::drain),
-    /// without copying metadata.
+    /// Offers packets from the front on to `work`, which is told their places too, until it gives one back. That and
+    /// those behind it stay. Returns how many are gone.
     #[inline]
-    pub fn take_each(&mut self, mut work: impl FnMut(usize, Mbuf, &mut M)) {
+    pub fn offer_each(&mut self, mut work: impl FnMut(usize, Mbuf, &mut M) -> Result<(), Mbuf>) -> usize {
         let end = std::mem::replace(&mut self.len, 0).min(N);
-        let mut rest = Drain { batch: self, next: 0, end };
+        // Closes the gap when it goes, also when the closure panics.
+        let mut rest = Sieve { batch: self, kept: 0, next: 0, end };
         while rest.next < rest.end {
             let at = rest.next;
             rest.next += 1;
             // SAFETY: each of the first `end` is read once, and the batch calls itself empty meanwhile.
             let packet = unsafe { rest.batch.mbufs[at].assume_init_read() };
             // SAFETY: as above.
-            work(at, packet, unsafe { rest.batch.meta[at].assume_init_mut() });
+            if let Err(packet) = work(at, packet, unsafe { rest.batch.meta[at].assume_init_mut() }) {
+                rest.batch.mbufs[at].write(packet);
+                rest.next = at;
+                break;
+            }
         }
+        rest.next
     }
 
     /// Keeps the packets that `keep` returns nothing for, in order, and hands the others with what
@@ -233,7 +239,7 @@ impl<M, const N: usize> Drop for Batch<M, N> {
     }
 }
 
-/// A batch in the middle of [`Batch::remove_if`]: it owns its slots below `kept` and from `next` to
+/// A batch in the middle of [`Batch::remove_if`] or [`Batch::offer_each`]: it owns its slots below `kept` and from `next` to
 /// `end`, and calls itself empty meanwhile.
 struct Sieve<'a, M, const N: usize> {
     batch: &'a mut Batch<M, N>,
@@ -245,7 +251,7 @@ struct Sieve<'a, M, const N: usize> {
 impl<M, const N: usize> Drop for Sieve<'_, M, N> {
     #[inline]
     fn drop(&mut self) {
-        // Does nothing unless a closure panicked: then the packets not yet looked at stay.
+        // Those that were not looked at, or given back, stay.
         for at in self.next..self.end {
             self.batch.mbufs.swap(self.kept, at);
             self.batch.meta.swap(self.kept, at);

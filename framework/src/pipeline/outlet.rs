@@ -85,6 +85,8 @@ pub struct Outlet {
     whole_only: bool,
     /// Whether unfinished packets may come.
     finishes: bool,
+    /// Whether there are packets that cannot be sent as they are.
+    choosy: bool,
     /// Whether the port finishes checksums.
     checksums: bool,
     port: Port,
@@ -153,6 +155,7 @@ impl Outlet {
             pending: Batch::new(),
             whole_only: !port.sends_chains(),
             finishes: false,
+            choosy: !port.sends_chains(),
             checksums: port.finishes_checksums(),
             port: port.clone(),
             counters: Arc::new(counters),
@@ -164,7 +167,7 @@ impl Outlet {
     /// [`PortBuilder::offloads`](crate::port::PortBuilder::offloads), else off, and without cost.
     #[must_use]
     pub fn finishing(mut self, on: bool) -> Self {
-        self.finishes = on;
+        (self.finishes, self.choosy) = (on, on || self.whole_only);
         self
     }
 
@@ -198,13 +201,17 @@ impl Outlet {
     /// Sends a packet, with the next burst.
     #[inline]
     pub fn push(&mut self, packet: Mbuf) {
-        let is_plain = (!self.finishes || !packet.is_unfinished()) && (!self.whole_only || packet.segments() == 1);
-        if !is_plain {
+        if self.choosy && !self.is_plain(&packet) {
             return self.push_slowly(packet);
         }
         if let Err(packet) = self.pending.push(packet, ()) {
             self.push_slowly(packet);
         }
+    }
+
+    #[inline]
+    fn is_plain(&self, packet: &Mbuf) -> bool {
+        (!self.finishes || !packet.is_unfinished()) && (!self.whole_only || packet.segments() == 1)
     }
 
     /// A packet that the port cannot send as it is, or that there is no room for at once.

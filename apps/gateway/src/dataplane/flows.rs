@@ -79,16 +79,18 @@ struct Seen {
 }
 
 /// Longer than any, so that it fits no entry.
-const NOTHING: Seen = Seen { key: Key::NONE, end: 0, len: u32::MAX, slot: 0 };
+const NOTHING: Seen = Seen { key: Key::NONE, end: 0, len: i32::MAX as u32, slot: 0 };
 
 impl Entry {
     /// Whether the decision is for this frame.
     #[inline]
     fn fits(&self, seen: &Seen) -> bool {
-        self.key.is(&seen.key)
-            & (seen.end >= u32::from(self.decision.headers))
-            & (seen.end <= seen.len)
-            & (seen.len <= u32::from(self.decision.longest))
+        let Decision { longest, headers, .. } = self.decision;
+        // What is negative has its highest bit set. In one word, because each part is true nearly always.
+        let wrong = (seen.end.wrapping_sub(headers.into()))
+            | seen.len.wrapping_sub(seen.end)
+            | u32::from(longest).wrapping_sub(seen.len);
+        self.key.is(&seen.key) & (wrong as i32 >= 0)
     }
 }
 
@@ -112,6 +114,8 @@ pub(super) struct Flows {
     seeds: [u64; 4],
     /// Of the batch that was looked at last.
     seen: Box<[Seen; BURST]>,
+    /// How many of its frames are gone, from the front on: places are those of the rest.
+    gone: usize,
     /// What is to be kept, by place. Never grows.
     lessons: Vec<(u8, Decision)>,
     /// Entries that were wiped since all were to be forgotten.
@@ -138,6 +142,7 @@ impl Flows {
             eye: Eye::new(classifier),
             seeds: std::array::from_fn(|at| random.hash_one(at)),
             seen: Box::new([NOTHING; BURST]),
+            gone: 0,
             lessons: Vec::with_capacity(BURST),
             wiped: slots,
             pause: 0,
@@ -152,14 +157,13 @@ impl Flows {
         self.wiped = 0;
     }
 
-    /// Looks at a batch from the polled queue at a position, and returns the frames of which no decision is known;
-    /// nothing when it did not look.
+    /// Looks at a batch from the polled queue at a position; false when it did not.
     #[inline]
-    pub(super) fn look_up(&mut self, packets: &[Mbuf], source: usize) -> Option<Places> {
+    pub(super) fn look(&mut self, packets: &[Mbuf], source: usize) -> bool {
         let origin = Eye::origin(source).filter(|_| self.wiped == self.entries.len() && self.pause == 0);
         let Some(origin) = origin else {
             self.go_without();
-            return None;
+            return false;
         };
         let Flows { entries, eye, seeds, seen, .. } = self;
         let mask = entries.len() - 1;
@@ -176,25 +180,52 @@ impl Flows {
                 prefetch(entry);
             }
         }
-        let seen = &mut seen[..packets.len().min(BURST)];
-        // From the last to the first, whose bit is the lowest.
-        let elsewhere =
-            seen.iter().rev().fold(0, |bits, seen| bits << 1 | u32::from(!entries[seen.slot as usize].fits(seen)));
-        let mut unknown = Places::default();
-        for at in Places::of(elsewhere) {
-            let seen = &mut seen[at];
-            match place_of(entries, seen) {
-                Some(slot) if entries[slot].fits(seen) => seen.slot = slot as u32,
-                _ => unknown.add(at),
-            }
-        }
+        self.gone = 0;
         self.looked += packets.len() as u32;
-        self.unknown += unknown.count() as u32;
         if self.looked >= TRIAL {
             self.pause = if self.unknown > self.looked / 2 { PAUSE } else { 0 };
             (self.looked, self.unknown) = (0, 0);
         }
-        Some(unknown)
+        true
+    }
+
+    /// The decisions for the frames of the batch that was looked at, in their order; nothing for those of which none is
+    /// known.
+    #[inline]
+    pub(super) fn decisions(&self) -> impl Iterator<Item = Option<&Decision>> {
+        self.seen.iter().map(|seen| {
+            let entry = &self.entries[seen.slot as usize];
+            if entry.fits(seen) { Some(entry) } else { self.find(seen).map(|slot| &self.entries[slot]) }
+                .map(|entry| &entry.decision)
+        })
+    }
+
+    /// The slot of a frame's flow, if it is known.
+    #[inline(never)]
+    fn find(&self, seen: &Seen) -> Option<usize> {
+        place_of(&self.entries, seen).filter(|slot| self.entries[*slot].fits(seen))
+    }
+
+    /// Has places be counted from the frame at one on, of which it is the first and so many are left; returns those that
+    /// are not known.
+    pub(super) fn rest(&mut self, gone: usize, left: usize) -> Places {
+        self.gone = gone;
+        let mut unknown = Places::default();
+        for place in 0..left {
+            let at = (gone + place) % BURST;
+            match self.find(&self.seen[at]) {
+                Some(slot) => self.seen[at].slot = slot as u32,
+                None => unknown.add(place),
+            }
+        }
+        self.unknown += unknown.count() as u32;
+        unknown
+    }
+
+    /// The decision for a known frame of the rest of the batch, by its place.
+    #[inline]
+    pub(super) fn decision(&self, place: usize) -> &Decision {
+        &self.entries[self.seen[(self.gone + place) % BURST].slot as usize].decision
     }
 
     #[cold]
@@ -208,12 +239,6 @@ impl Flows {
         self.wiped = end;
     }
 
-    /// The decision for a known frame of the batch, by its place.
-    #[inline]
-    pub(super) fn decision(&self, place: usize) -> &Decision {
-        &self.entries[self.seen[place % BURST].slot as usize].decision
-    }
-
     /// Notes what was decided for a frame of the batch, to be [kept](Flows::keep).
     #[inline]
     pub(super) fn learn(&mut self, place: u8, decision: Decision) {
@@ -225,9 +250,9 @@ impl Flows {
     /// Keeps what was learned from a batch that is gone: until then, decisions must stay where they are.
     #[inline(never)]
     pub(super) fn keep(&mut self) {
-        let Flows { entries, seen, lessons, full, .. } = self;
+        let Flows { entries, seen, gone, lessons, full, .. } = self;
         for (place, decision) in lessons.drain(..) {
-            let seen = &seen[usize::from(place) % BURST];
+            let seen = &seen[(*gone + usize::from(place)) % BURST];
             if seen.key == Key::NONE {
                 continue;
             }

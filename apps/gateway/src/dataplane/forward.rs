@@ -15,34 +15,37 @@ use iogate::pipeline::{Context, DropReason, Outlet};
 use std::hint::select_unpredictable;
 
 impl Path {
-    /// A batch of which every frame is of a flow that is known.
-    #[inline]
-    fn forward_known(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
+    /// Sends frames from the front on, until one is of a flow that is not known. Returns how many are gone.
+    #[inline(never)]
+    pub(super) fn forward_known(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) -> usize {
         let Path { tables, outlets, counters, heard, flows, .. } = self;
         if tables.large() {
-            (0..batch.len()).for_each(|place| fetch_rows(counters, flows.decision(place)));
+            flows.decisions().take(batch.len()).for_each(|decision| fetch_rows(counters, decision));
         }
-        let (rows, ears) = (counters.rows(), Ears { tables, heard });
-        batch.take_each(|place, packet, _| {
-            let decision = flows.decision(place);
+        let (rows, ears, mut decisions) = (counters.rows(), Ears { tables, heard }, flows.decisions());
+        batch.offer_each(|_, packet, _| {
+            let Some(decision) = decisions.next().flatten() else { return Err(packet) };
             if let Err(packet) = send_known(packet, decision, outlets, rows) {
                 send_uncommon(packet, decision, outlets, counters, ears, cx);
             }
-        });
+            Ok(())
+        })
     }
 
     #[inline(never)]
-    pub(super) fn forward(&mut self, all_known: bool, batch: &mut Batch<Meta>, cx: &mut Context) {
-        if all_known {
-            return self.forward_known(batch, cx);
-        }
+    pub(super) fn forward(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         if self.tables.large() {
             self.fetch_ways(batch);
         }
-        match self.ingress[cx.source()] {
-            Ingress::Link(_) => batch.take_each(|_, packet, meta| self.send::<true>(packet, meta, cx)),
-            Ingress::Uplink(_) => batch.take_each(|_, packet, meta| self.send::<false>(packet, meta, cx)),
-        }
+        let from_server = matches!(self.ingress[cx.source()], Ingress::Link(_));
+        batch.offer_each(|_, packet, meta| {
+            match (meta.sight, from_server) {
+                (Sight::Known(place), _) => self.send_as_known(packet, place, cx),
+                (_, true) => self.send::<true>(packet, meta, cx),
+                (_, false) => self.send::<false>(packet, meta, cx),
+            }
+            Ok(())
+        });
         self.flows.keep();
     }
 
@@ -63,7 +66,7 @@ impl Path {
         }
         for meta in batch.meta() {
             if let Sight::Known(place) = meta.sight {
-                fetch_rows(&self.counters, self.flows.decision(place.into()));
+                fetch_rows(&self.counters, Some(self.flows.decision(place.into())));
             }
         }
     }
@@ -77,11 +80,8 @@ impl Path {
         select_unpredictable(found == NOWHERE, otherwise, found)
     }
 
-    #[inline]
+    #[inline(never)]
     fn send<const FROM_SERVER: bool>(&mut self, mut packet: Mbuf, meta: &Meta, cx: &mut Context) {
-        if let Sight::Known(place) = meta.sight {
-            return self.send_as_known(packet, place, cx);
-        }
         let number = self.way_of(meta, FROM_SERVER);
         let way = self.ways[number as usize];
         let open = way.open & !meta.dst.is_multicast() & (number != meta.attachment) & speaks(meta, way.forbidden);
@@ -104,7 +104,7 @@ impl Path {
     }
 
     /// One of a known flow, in a batch with others.
-    #[inline(never)]
+    #[inline]
     fn send_as_known(&mut self, packet: Mbuf, place: u8, cx: &mut Context) {
         let Path { tables, outlets, counters, heard, flows, .. } = self;
         let decision = flows.decision(place.into());
@@ -276,8 +276,8 @@ fn send_uncommon(
 
 /// Fetches what is counted with a decision.
 #[inline]
-fn fetch_rows(counters: &Counters, decision: &Decision) {
-    for row in [decision.from, decision.to] {
+fn fetch_rows(counters: &Counters, decision: Option<&Decision>) {
+    for row in decision.map_or([u32::MAX; 2], |decision| [decision.from, decision.to]) {
         if let Some(row) = counters.rows().get(row as usize) {
             prefetch(row);
         }

@@ -36,11 +36,6 @@ impl Places {
         Places(u32::MAX.checked_shr(u32::BITS - count.min(BURST) as u32).unwrap_or(0))
     }
 
-    /// Those whose bits are set.
-    pub(super) fn of(bits: u32) -> Self {
-        Places(bits)
-    }
-
     /// Adds a place.
     #[inline]
     pub(super) fn add(&mut self, at: usize) {

@@ -6,6 +6,7 @@
 use super::classifier::{Classifier, Shape};
 use iogate::packet::vlan::TAG_LEN;
 use iogate::packet::{Arp, EtherType, Ethernet, IpProtocol, Ipv6, ipv4};
+use wide::u8x16;
 
 /// Bytes that are looked at. As far as they reach behind the end of a frame they are arbitrary.
 pub(super) const FRONT: usize = ADDRESSES + TAG_LEN + REST;
@@ -16,28 +17,27 @@ const REST: usize = 2 + 64 + 16;
 
 /// Everything about a frame that decides what becomes of it, but for its lengths.
 ///
-/// Destination and the first two bytes of the source; the rest of the source, a tag's VLAN and the ethertype; of IP
-/// and ARP, what says that nothing is uncommon, protocol and source; ports and TCP's header length; the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Key([u128; 3]);
+/// Both addresses, a tag's VLAN or the ethertype; of IP and ARP, what says that nothing is uncommon, protocol and
+/// source; ports and TCP's header length; the queue; the ethertype again, which may have stood behind a tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Key([u8x16; 3]);
 
 impl Key {
     /// No frame's: each has a source.
-    pub(super) const NONE: Key = Key([0; 3]);
+    pub(super) const NONE: Key = Key([u8x16::ZERO; 3]);
 
-    /// As `==`, which compiles to a call.
+    /// As `==`, without a branch for each part.
     #[inline]
     pub(super) fn is(&self, other: &Key) -> bool {
-        let [a, b, c] = [0, 1, 2].map(|at: usize| self.0[at] ^ other.0[at]);
-        a | b | c == 0
+        let [a, b, c] = [0, 1, 2].map(|at: usize| self.0[at].simd_eq(other.0[at]));
+        (a & b & c).all()
     }
 
     /// From all that differs between flows.
     #[inline]
     pub(super) fn hash(&self, seeds: &[u64; 4]) -> u64 {
-        let [ethernet, first, second] = self.0;
-        let [to, from] = [ethernet as u64, (ethernet >> 64) as u64];
-        let (source, more, last) = ((first >> 64) as u64, second as u64, (second >> 64) as u64);
+        let [[to, from], [_, source], [more, last]] =
+            self.0.each_ref().map(|part| [0, 8].map(|at| u64_at(part.as_array(), at)));
         let product = |one: u64, other: u64, at: usize| {
             u128::from(one.wrapping_add(seeds[at])) * u128::from(other.wrapping_add(seeds[at + 1]))
         };
@@ -63,10 +63,10 @@ enum At {
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Form {
-    /// Of the eight bytes that end with the ethertype.
-    ethernet: u64,
-    /// Of the first 24 bytes inside.
-    inside: [u64; 3],
+    /// Of the first 16 bytes: both addresses, and a tag or the ethertype.
+    ethernet: u8x16,
+    /// Of the first 16 bytes inside, and the next 8.
+    inside: (u8x16, u64),
     /// Of the length that stands inside, if one does; and where the packet ends when it is 0.
     length_mask: u32,
     end: u32,
@@ -74,32 +74,34 @@ struct Form {
     length_at: At,
     protocol_at: At,
     transport_at: At,
-    /// The bit that says that there is a tag, or 0.
-    tagged: u64,
     transports: &'static Transports,
+}
+
+/// These, and zeros behind them.
+const fn bytes(front: &[u8]) -> u8x16 {
+    let (mut all, mut at) = ([0; 16], 0);
+    while at < front.len() {
+        all[at] = front[at];
+        at += 1;
+    }
+    u8x16::new(all)
 }
 
 /// Without anything inside that counts.
 const OPAQUE: Form = Form {
-    ethernet: u64::MAX,
-    inside: [0; 3],
+    ethernet: bytes(&[0xff; ADDRESSES + 2]),
+    inside: (u8x16::ZERO, 0),
     length_mask: 0,
     end: size_of::<Ethernet>() as u32,
     length_at: At::Kind,
     protocol_at: At::Kind,
     transport_at: At::Kind,
-    tagged: 0,
     transports: &Transports::NONE,
 };
 
 const IPV4: Form = Form {
-    inside: [
-        // Version and header length; whether it is a fragment.
-        u64::from_le_bytes([0xff, 0, 0, 0, 0, 0, 0x3f, 0xff]),
-        // Protocol and source.
-        u64::from_le_bytes([0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff]),
-        0,
-    ],
+    // Version and header length; whether it is a fragment; protocol and source.
+    inside: (bytes(&[0xff, 0, 0, 0, 0, 0, 0x3f, 0xff, 0, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff]), 0),
     length_mask: 0xffff,
     length_at: At::Ipv4Length,
     protocol_at: At::Ipv4Protocol,
@@ -110,7 +112,7 @@ const IPV4: Form = Form {
 
 const IPV6: Form = Form {
     // Version and next header; source.
-    inside: [u64::from_le_bytes([0xf0, 0, 0, 0, 0, 0, 0xff, 0]), u64::MAX, u64::MAX],
+    inside: (bytes(&[0xf0, 0, 0, 0, 0, 0, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), u64::MAX),
     length_mask: 0xffff,
     end: OPAQUE.end + size_of::<Ipv6>() as u32,
     length_at: At::Ipv6Length,
@@ -122,7 +124,10 @@ const IPV6: Form = Form {
 
 const ARP: Form = Form {
     // All that is constant; the sender's two addresses.
-    inside: [u64::MAX >> 16, u64::MAX, u64::from_le_bytes([0xff, 0xff, 0, 0, 0, 0, 0, 0])],
+    inside: (
+        bytes(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        u64::from_le_bytes([0xff, 0xff, 0, 0, 0, 0, 0, 0]),
+    ),
     end: OPAQUE.end + size_of::<Arp>() as u32,
     ..OPAQUE
 };
@@ -130,8 +135,9 @@ const ARP: Form = Form {
 impl Form {
     /// The same behind a tag, of which the VLAN counts.
     const fn tagged(self) -> Form {
-        let ethernet = u64::from_le_bytes([0xff, 0xff, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff]);
-        Form { ethernet, end: self.end + TAG_LEN as u32, tagged: 1 << TAGGED, ..self }
+        let ethernet =
+            bytes(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 0xff]);
+        Form { ethernet, end: self.end + TAG_LEN as u32, ..self }
     }
 }
 
@@ -178,11 +184,10 @@ impl Transports {
 }
 
 /// Places in the last word of a key, of which a transport has 0 to 31 and 36 to 39: that no bit of a length is set;
-/// that there is a tag; the queue; the third and fourth byte of the source.
+/// the queue; the ethertype.
 const SHORT: u32 = 32;
-const TAGGED: u32 = 33;
 const QUEUE: u32 = 40;
-const SOURCE: u32 = 48;
+const KIND: u32 = 48;
 
 /// Looks at frames.
 #[derive(Debug)]
@@ -214,17 +219,20 @@ impl Eye {
         let tagged = usize::from(u16_at(front, ADDRESSES) == EtherType::VLAN.0.to_be());
         let kind_at = ADDRESSES + TAG_LEN * tagged;
         let rest: &[u8; REST] = front[kind_at..].first_chunk().expect("a place in front");
-        let shape = self.shapes[usize::from(u16_at(rest, 0))];
-        let form = &FORMS[usize::from(shape) % SHAPES * 2 + tagged];
-        let [a, b, c] = [0, 1, 2].map(|at: usize| u64_at(rest, 2 + 8 * at) & form.inside[at]);
+        let kind = u16_at(rest, 0);
+        let form = &FORMS[usize::from(self.shapes[usize::from(kind)]) % SHAPES * 2 + tagged];
         let protocol = usize::from(rest[form.protocol_at as usize]);
         let [upper, more] = [0, 8].map(|at: usize| u64_at(rest, form.transport_at as usize + at));
         let short = u64::from(upper & form.transports.length[protocol] == 0) << SHORT;
         let ports = upper & form.transports.ports[protocol] | more & form.transports.header[protocol];
-        let last = ports | short | form.tagged | origin.0 | u64::from(u16_at(front, 8)) << SOURCE;
-        let ethernet = u64_at(front, kind_at - 6) & form.ethernet;
-        let wide = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
-        let key = Key([wide(u64_at(front, 0), ethernet), wide(a, b), wide(c, last)]);
+        let last = ports | short | origin.0 | u64::from(kind) << KIND;
+        let (inside, more) = form.inside;
+        let words = [u64_at(rest, 18) & more, last].map(u64::to_le_bytes);
+        let key = Key([
+            u8x16::new(*front.first_chunk().expect("a place in front")) & form.ethernet,
+            u8x16::new(*rest[2..].first_chunk().expect("a place in front")) & inside,
+            u8x16::new(*words.as_flattened().first_chunk().expect("two words")),
+        ]);
         let length = u32::from(u16_at(rest, form.length_at as usize).swap_bytes());
         (key, (length & form.length_mask) + form.end)
     }

@@ -111,16 +111,19 @@ impl Path {
     }
 
     // The stages are functions of their own, which profilers and `iogate-bench instructions` find by their names.
-    /// Says which frames are of flows that are not known.
+    /// Looks for what is known; false when it did not.
     #[inline(never)]
-    fn recall(&mut self, batch: &mut Batch<Meta>, cx: &Context) -> Places {
+    fn recall(&mut self, batch: &Batch<Meta>, cx: &Context) -> bool {
         batch.packets().iter().for_each(Mbuf::prefetch);
-        let sights = self.flows.look_up(batch.packets(), cx.source());
-        let unknown = sights.unwrap_or(Places::all(batch.len()));
-        if sights.is_some() && !unknown.is_empty() {
-            for (place, (_, meta)) in (0..).zip(batch.iter_mut()) {
-                meta.sight = if unknown.contains(place.into()) { Sight::New(place) } else { Sight::Known(place) };
-            }
+        self.flows.look(batch.packets(), cx.source())
+    }
+
+    /// Says which frames of the rest of a batch are of flows that are not known.
+    #[inline(never)]
+    fn recall_rest(&mut self, gone: usize, batch: &mut Batch<Meta>) -> Places {
+        let unknown = self.flows.rest(gone, batch.len());
+        for (place, (_, meta)) in (0..).zip(batch.iter_mut()) {
+            meta.sight = if unknown.contains(place.into()) { Sight::New(place) } else { Sight::Known(place) };
         }
         unknown
     }
@@ -146,10 +149,19 @@ const NO_ATTACHMENT: u32 = addresses::NOWHERE;
 impl Stage<Meta> for Switch {
     fn run(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) {
         let (path, [recall, classify, admit, forward]) = (&mut self.path, &self.stages);
-        let mut unknown = Places::default();
-        recall.measure(batch.len(), || unknown = path.recall(batch, cx));
-        if unknown.is_empty() {
-            return forward.measure(batch.len(), || path.forward(true, batch, cx));
+        let mut looked = false;
+        recall.measure(batch.len(), || looked = path.recall(batch, cx));
+        let mut unknown = Places::all(batch.len());
+        if looked {
+            let mut gone = 0;
+            forward.measure_made(|| {
+                gone = path.forward_known(batch, cx);
+                gone
+            });
+            if batch.is_empty() {
+                return;
+            }
+            unknown = path.recall_rest(gone, batch);
         }
         let known = batch.len() - unknown.count();
         classify.measure(unknown.count(), || path.classify(unknown, batch, cx));
@@ -157,7 +169,7 @@ impl Stage<Meta> for Switch {
             admit.measure(batch.len() - known, || path.admit(batch, cx));
         }
         if !batch.is_empty() {
-            forward.measure(batch.len(), || path.forward(false, batch, cx));
+            forward.measure(batch.len(), || path.forward(batch, cx));
         }
     }
 
