@@ -39,6 +39,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_stats_reset",
     "rte_eth_xstats_(get|get_names|reset)",
     "rte_eth_from_rings",
+    "rte_eth_call_(rx|tx)_callbacks",
     "rte_epoll_wait",
     "rte_ring_(create|free)",
     "rte_gro_(ctx_create|ctx_destroy|reassemble|timeout_flush|get_pkt_count)",
@@ -63,6 +64,7 @@ const CONSTANTS: &[&str] = &[
     "RTE_(MAX_LCORE|MP_MAX_FD_NUM)",
     "RTE_GRO_TCP_IPV4_INDEX",
     "RTE_VER_(YEAR|MONTH|MINOR)",
+    "rte_eth_fp_ops",
     "SHIM_.*",
 ];
 

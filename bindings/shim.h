@@ -190,8 +190,8 @@ unsigned int shim_lcore_cpu(unsigned int lcore);
 uint64_t shim_tsc(void);
 uint64_t shim_tsc_hz(void);
 
-uint16_t shim_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
-uint16_t shim_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+/* Gives a driver that frees what it has sent only when it is to send again the occasion to do so. */
+void shim_tx_nothing(uint16_t port, uint16_t queue);
 
 /* All of them or none: 0, or -ENOENT. */
 int shim_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);

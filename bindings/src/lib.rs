@@ -1,14 +1,17 @@
 //! Raw bindings to the DPDK that the distribution ships (22.11 to 24.11), found through pkg-config.
 //!
-//! Three parts: functions and structures that bindgen takes from DPDK's headers, an allowlist of
-//! them; a C shim for the `static inline` functions of the data path, crossed once a burst
-//! (`shim_*`); and [`rte_mbuf`], whose fields are read directly and whose layout `shim.c` asserts.
+//! Four parts: functions and structures that bindgen takes from DPDK's headers, an allowlist of
+//! them; a C shim for `static inline` functions (`shim_*`); the two of those that every burst goes
+//! through, [`rte_eth_rx_burst`] and [`rte_eth_tx_burst`], in Rust; and [`rte_mbuf`], whose fields are
+//! read directly and whose layout `shim.c` asserts.
 //!
 //! Everything here is as unsafe as DPDK itself. The safe library is the crate `iogate`.
 
 #![allow(unsafe_code, reason = "the bindings themselves")]
 
+mod burst;
 mod mbuf;
+pub use burst::{rte_eth_rx_burst, rte_eth_tx_burst};
 pub use mbuf::rte_mbuf;
 
 #[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, unreachable_pub)]

@@ -22,7 +22,9 @@ pub(crate) struct Verbose {
 
 struct Shared {
     level: AtomicU16,
-    /// Whether the level is one that tells of sent packets.
+    /// Whether the level is one that tells of received packets.
+    received: AtomicBool,
+    /// Whether it is one that tells of sent packets.
     sent: Arc<AtomicBool>,
     texts: ArrayQueue<String>,
     lost: AtomicU64,
@@ -32,6 +34,7 @@ impl Verbose {
     pub(crate) fn new() -> Self {
         let shared = Shared {
             level: AtomicU16::new(0),
+            received: AtomicBool::new(false),
             sent: Arc::default(),
             texts: ArrayQueue::new(KEPT),
             lost: AtomicU64::new(0),
@@ -41,6 +44,7 @@ impl Verbose {
 
     /// Sets the level, and returns the one before.
     pub(crate) fn set(&self, level: u16) -> u16 {
+        self.shared.received.store(level == 1 || level > 2, Ordering::Relaxed);
         self.shared.sent.store(level >= 2, Ordering::Relaxed);
         self.shared.level.swap(level, Ordering::Relaxed)
     }
@@ -64,8 +68,7 @@ impl Verbose {
     /// Says what came in on a queue, when that is wanted.
     #[inline]
     pub(crate) fn received(&self, place: (u16, u16), batch: &Batch) {
-        let level = self.shared.level.load(Ordering::Relaxed);
-        if level == 1 || level > 2 {
+        if self.shared.received.load(Ordering::Relaxed) {
             self.tell(place, "received", batch);
         }
     }

@@ -127,8 +127,9 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
     /// Gives all packets back to their pools, in one call.
     #[inline]
     pub fn clear(&mut self) {
-        let len = std::mem::replace(&mut self.len, 0);
+        let len = self.len;
         if len > 0 {
+            self.len = 0;
             // SAFETY: the first `len` were owned packets, and the batch calls itself empty already.
             unsafe { dpdk_sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr().cast(), len as u32) };
         }
@@ -204,28 +205,49 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         fill: impl FnOnce(*mut *mut dpdk_sys::rte_mbuf, usize) -> usize,
     ) -> usize {
         let free = (N - self.len).min(most);
-        // `Mbuf` is a transparent pointer, so an array of slots is an array of raw pointers.
-        let count = fill(self.mbufs[self.len..].as_mut_ptr().cast(), free).min(free);
-        for meta in &mut self.meta[self.len..self.len + count] {
-            meta.write(M::default());
+        // SAFETY: there are `N` slots, and `len` of them are used at most. `Mbuf` is a transparent pointer, so an array
+        // of slots is an array of raw pointers.
+        let slots = unsafe { self.mbufs.as_mut_ptr().add(self.len).cast() };
+        let count = fill(slots, free);
+        let end = self.len + count;
+        if size_of::<M>() > 0 {
+            for meta in &mut self.meta[self.len..end] {
+                meta.write(M::default());
+            }
         }
-        self.len += count;
+        self.len = end;
         count
     }
 
-    /// Sends: `take` consumes the first packets and says how many; the rest stay, in order.
+    /// Sends: `take` consumes the first of at most `most` packets and says how many; the rest stay, in order. It is not
+    /// asked to take none.
     #[inline]
-    pub(crate) fn take_raw(&mut self, take: impl FnOnce(*mut *mut dpdk_sys::rte_mbuf, usize) -> usize) -> usize {
-        let end = std::mem::replace(&mut self.len, 0);
-        let taken = take(self.mbufs.as_mut_ptr().cast(), end).min(end);
-        if taken > 0 {
-            for at in taken..end {
-                self.mbufs.swap(at - taken, at);
-                self.meta.swap(at - taken, at);
-            }
+    pub(crate) fn take_raw(
+        &mut self,
+        most: usize,
+        take: impl FnOnce(*mut *mut dpdk_sys::rte_mbuf, usize) -> usize,
+    ) -> usize {
+        let end = self.len;
+        let count = end.min(most);
+        if count == 0 {
+            return 0;
+        }
+        self.len = 0;
+        let taken = take(self.mbufs.as_mut_ptr().cast(), count);
+        if taken < end {
+            self.close_gap(taken, end);
+        }
+        taken
+    }
+
+    /// Moves what is left of `end` packets without the first `taken` of them to the front.
+    #[cold]
+    fn close_gap(&mut self, taken: usize, end: usize) {
+        for at in taken..end {
+            self.mbufs.swap(at - taken, at);
+            self.meta.swap(at - taken, at);
         }
         self.len = end - taken;
-        taken
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Context {
     /// Where drops are counted while no queue is polled at all.
     without_source: Arc<SourceCounters>,
     flow: Arc<Flow>,
+    /// Of the generated, those since this was taken.
+    fresh: u64,
     trash: Batch<(), 64>,
 }
 
@@ -49,7 +51,14 @@ impl Context {
     /// For `sources` queues. Workers make their own; this is for tests and tools.
     pub fn new(sources: usize) -> Self {
         let sources = (0..sources).map(|_| Arc::default()).collect();
-        Context { sources, source: 0, without_source: Arc::default(), flow: Arc::default(), trash: Batch::new() }
+        Context {
+            sources,
+            source: 0,
+            without_source: Arc::default(),
+            flow: Arc::default(),
+            fresh: 0,
+            trash: Batch::new(),
+        }
     }
 
     /// The position, among the polled queues, of the one that the batch came from. While stages generate
@@ -59,7 +68,7 @@ impl Context {
         self.source
     }
 
-    /// Says that the next batch comes from another queue. Workers do; this is for tests and tools.
+    /// Says that the next batch comes from another queue. This is for tests and tools.
     ///
     /// # Panics
     /// When there is no such queue.
@@ -150,6 +159,7 @@ impl Context {
     #[inline]
     pub fn generated(&mut self, packets: u64) {
         self.flow.generated.add(packets);
+        self.fresh += packets;
     }
 
     #[inline]
@@ -164,9 +174,11 @@ impl Context {
         self.trash.clear();
     }
 
+    /// Says that the next batch comes from the queue at a position, with so many packets.
     #[inline]
-    pub(crate) fn count_received(&mut self, packets: usize) {
-        self.sources[self.source].received.add(packets as u64);
+    pub(crate) fn received(&mut self, source: usize, packets: usize) {
+        self.sources[source].received.add(packets as u64);
+        self.source = source;
     }
 
     /// Counters of what was dropped while no queue was polled.
@@ -181,6 +193,14 @@ impl Context {
     pub(crate) fn remove_source(&mut self, at: usize) -> Arc<SourceCounters> {
         self.source = 0;
         self.sources.remove(at)
+    }
+
+    /// Runs `work`; returns how many packets stages said meanwhile that they generated.
+    #[inline]
+    pub(crate) fn generated_by(&mut self, work: impl FnOnce(&mut Self)) -> usize {
+        self.fresh = 0;
+        work(self);
+        self.fresh as usize
     }
 
     pub(crate) fn flow(&self) -> &Arc<Flow> {

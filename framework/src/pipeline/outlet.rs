@@ -89,6 +89,9 @@ pub struct Outlet {
     choosy: bool,
     /// Whether the port finishes checksums.
     checksums: bool,
+    /// Whether a flush has nothing to do as long as no packet waits: nobody hands packets over, and no reader believes
+    /// that any wait.
+    settled: bool,
     port: Port,
     counters: Arc<OutletCounters>,
 }
@@ -151,6 +154,7 @@ impl Outlet {
             drops: DropCounters::default(),
         };
         Outlet {
+            settled: !matches!(door, Door::Queue(_, Some(_))),
             door,
             pending: Batch::new(),
             whole_only: !port.sends_chains(),
@@ -265,25 +269,35 @@ impl Outlet {
         }
     }
 
-    /// Sends a whole batch, in order behind what waits. The batch is empty afterwards.
+    /// Sends a whole batch, in order behind what waits. The batch is empty afterwards. Returns whether the port took all
+    /// of it; else some may wait.
     #[inline]
-    pub fn push_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
-        if self.pending.is_empty() && !self.finishes {
-            let sent = match &mut self.door {
-                Door::Queue(queue, _) => queue.send(batch),
-                Door::Ring(ring, _) => ring.send(batch),
-                Door::Either(..) => 0,
-            };
+    pub fn push_all<M: Copy + Default>(&mut self, batch: &mut Batch<M>) -> bool {
+        if self.pending.is_empty()
+            && !self.finishes
+            && let Door::Queue(queue, _) = &mut self.door
+        {
+            let all = batch.len();
+            let sent = queue.send(batch);
             self.counters.sent.add(sent as u64);
+            if sent == all {
+                return true;
+            }
         }
-        if !batch.is_empty() {
-            self.push_each(batch);
-        }
+        self.push_each(batch);
+        false
     }
 
     /// What the port did not take at once. Apart from the usual way, which has less to save of registers so.
     #[inline(never)]
     fn push_each<M: Copy + Default>(&mut self, batch: &mut Batch<M>) {
+        if self.pending.is_empty()
+            && !self.finishes
+            && let Door::Ring(ring, _) = &mut self.door
+        {
+            let sent = ring.send(batch);
+            self.counters.sent.add(sent as u64);
+        }
         for (packet, _) in batch.drain() {
             self.push(packet);
         }
@@ -292,6 +306,13 @@ impl Outlet {
     /// Sends what waits, and what other workers handed over.
     #[inline]
     pub fn flush(&mut self) {
+        if !(self.settled && self.pending.is_empty()) {
+            self.flush_waiting();
+        }
+    }
+
+    #[inline(never)]
+    fn flush_waiting(&mut self) {
         if !self.pending.is_empty() {
             self.send_pending();
         }
@@ -299,9 +320,11 @@ impl Outlet {
         if waiting != self.counters.pending.get() {
             self.counters.pending.add(waiting.wrapping_sub(self.counters.pending.get()));
         }
-        if matches!(self.door, Door::Queue(_, Some(_))) {
+        let is_shared = matches!(self.door, Door::Queue(_, Some(_)));
+        if is_shared {
             self.serve_others();
         }
+        self.settled = waiting == 0 && !is_shared;
     }
 
     fn send_pending(&mut self) {

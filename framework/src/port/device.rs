@@ -290,7 +290,7 @@ impl Device {
         for queue in 0..tx_queues {
             // Some drivers free what was sent only when the next packets are.
             // SAFETY: the port is open and nobody uses the queue; no packet is read.
-            unsafe { dpdk_sys::shim_tx_burst(self.id(), queue, std::ptr::null_mut(), 0) };
+            unsafe { dpdk_sys::shim_tx_nothing(self.id(), queue) };
         }
         // SAFETY: the port is open and no queue is polled.
         let result = unsafe { dpdk_sys::rte_eth_dev_stop(self.id()) };

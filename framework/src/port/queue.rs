@@ -15,12 +15,22 @@ pub struct RxQueue {
     queue: u16,
     restores_vlans: bool,
     resting: bool,
+    /// Whether one of the two above is so: one look a burst instead of two.
+    is_special: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl RxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
-        RxQueue { id: port.id(), port, queue, restores_vlans: false, resting: false, _not_sync: PhantomData }
+        RxQueue {
+            id: port.id(),
+            port,
+            queue,
+            restores_vlans: false,
+            resting: false,
+            is_special: false,
+            _not_sync: PhantomData,
+        }
     }
 
     /// Whether VLAN tags that the device took off are put back, so that packets are what was on the wire.
@@ -32,6 +42,7 @@ impl RxQueue {
     #[must_use]
     pub fn restore_vlans(mut self, on: bool) -> Self {
         self.restores_vlans = on;
+        self.is_special = self.restores_vlans || self.resting;
         self
     }
 
@@ -40,6 +51,7 @@ impl RxQueue {
     pub fn rest(&mut self, on: bool) {
         self.port.count_resting(self.resting, on);
         self.resting = on;
+        self.is_special = self.restores_vlans || self.resting;
     }
 
     /// The port it belongs to.
@@ -65,18 +77,29 @@ impl RxQueue {
         batch: &mut Batch<M, N>,
         most: usize,
     ) -> usize {
+        match self.is_special {
+            true => self.receive_specially(batch, most),
+            false => self.poll(batch, most),
+        }
+    }
+
+    #[inline]
+    fn poll<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>, most: usize) -> usize {
+        let (port, queue) = (self.id, self.queue);
+        batch.fill_raw(most, |slots, free| {
+            // SAFETY: the queue is set up and polled here alone; `slots` has room for `free`.
+            usize::from(unsafe { dpdk_sys::rte_eth_rx_burst(port, queue, slots, free as u16) })
+        })
+    }
+
+    #[inline(never)]
+    fn receive_specially<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>, most: usize) -> usize {
         if self.resting {
             return 0;
         }
-        let (port, queue) = (self.id, self.queue);
-        let count = batch.fill_raw(most, |slots, free| {
-            // SAFETY: the queue is set up and polled here alone; `slots` has room for `free`.
-            usize::from(unsafe { dpdk_sys::shim_rx_burst(port, queue, slots, free as u16) })
-        });
-        if self.restores_vlans {
-            let first = batch.len() - count;
-            restore_vlans(&mut batch.packets_mut()[first..]);
-        }
+        let count = self.poll(batch, most);
+        let first = batch.len() - count;
+        restore_vlans(&mut batch.packets_mut()[first..]);
         count
     }
 
@@ -124,8 +147,6 @@ impl RxQueue {
     }
 }
 
-/// Apart from the polling itself, which most often has nothing of this to do.
-#[inline(never)]
 fn restore_vlans(packets: &mut [Mbuf]) {
     for packet in packets {
         if !packet.restore_vlan() {
@@ -151,13 +172,24 @@ pub struct TxQueue {
     by_pointer: bool,
     whole_only: bool,
     resting: bool,
+    /// Whether one of the two above is so: one look a burst instead of two.
+    is_special: bool,
     _not_sync: PhantomData<Cell<()>>,
 }
 
 impl TxQueue {
     pub(super) fn new(port: Port, queue: u16) -> Self {
         let (by_pointer, whole_only) = (port.info().passes_buffers, !port.sends_chains());
-        TxQueue { id: port.id(), port, queue, by_pointer, whole_only, resting: false, _not_sync: PhantomData }
+        TxQueue {
+            id: port.id(),
+            port,
+            queue,
+            by_pointer,
+            whole_only,
+            resting: false,
+            is_special: whole_only,
+            _not_sync: PhantomData,
+        }
     }
 
     /// The port it belongs to.
@@ -175,6 +207,7 @@ impl TxQueue {
     pub fn rest(&mut self, on: bool) {
         self.port.count_resting(self.resting, on);
         self.resting = on;
+        self.is_special = self.whole_only || self.resting;
     }
 
     /// Sends the batch and returns how many packets the device took. The others stay in the batch,
@@ -184,26 +217,35 @@ impl TxQueue {
     /// [`Port::sends_chains`].
     #[inline]
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
-        let sendable = if self.whole_only { whole_ones_in_front(batch.packets()) } else { N };
-        self.send_at_most(batch, sendable)
+        match self.is_special {
+            true => self.send_specially(batch),
+            false => self.offer(batch, N),
+        }
+    }
+
+    #[inline(never)]
+    fn send_specially<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
+        if self.resting {
+            return 0;
+        }
+        self.offer(batch, whole_ones_in_front(batch.packets()))
     }
 
     /// As [`send`](TxQueue::send), of packets that were made whole before if they have to be.
     #[inline]
     pub(crate) fn send_whole<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
-        self.send_at_most(batch, N)
-    }
-
-    #[inline]
-    fn send_at_most<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>, most: usize) -> usize {
         if self.resting {
             return 0;
         }
+        self.offer(batch, N)
+    }
+
+    #[inline]
+    fn offer<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>, most: usize) -> usize {
         let (port, queue) = (self.id, self.queue);
-        batch.take_raw(|packets, count| {
-            let count = count.min(most);
+        batch.take_raw(most, |packets, count| {
             // SAFETY: `packets` holds `count` owned mbufs, and the device owns those it takes.
-            usize::from(unsafe { dpdk_sys::shim_tx_burst(port, queue, packets, count as u16) })
+            usize::from(unsafe { dpdk_sys::rte_eth_tx_burst(port, queue, packets, count as u16) })
         })
     }
 

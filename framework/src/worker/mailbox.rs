@@ -33,25 +33,30 @@ impl<T, R: Send, F: FnOnce(&mut T) -> R + Send> Message<T> for Call<F, R> {
 pub(super) struct Mailbox<T> {
     waiting: ArrayQueue<Box<dyn Message<T>>>,
     done: ArrayQueue<Box<dyn Message<T>>>,
+    /// Whether something was put into `waiting` since the worker looked there: all it reads in most rounds.
+    posted: AtomicBool,
     open: AtomicBool,
 }
 
 impl<T> Mailbox<T> {
     pub(super) fn new() -> Self {
         // Twice the room for empty boxes: those of a full mailbox fit beside as many uncollected.
-        Mailbox { waiting: ArrayQueue::new(SLOTS), done: ArrayQueue::new(SLOTS * 2), open: AtomicBool::new(true) }
+        let (waiting, done) = (ArrayQueue::new(SLOTS), ArrayQueue::new(SLOTS * 2));
+        Mailbox { waiting, done, posted: AtomicBool::new(false), open: AtomicBool::new(true) }
     }
 
     /// On the worker: runs what waits.
     #[inline]
     pub(super) fn serve(&self, target: &mut T) {
-        if !self.waiting.is_empty() {
+        if self.posted.load(Ordering::Relaxed) {
             self.serve_waiting(target);
         }
     }
 
     #[cold]
     fn serve_waiting(&self, target: &mut T) {
+        // Before they are taken out: what comes later sets it again.
+        self.posted.swap(false, Ordering::SeqCst);
         while let Some(mut message) = self.waiting.pop() {
             message.run(target);
             if let Err(message) = self.done.push(message) {
@@ -72,7 +77,10 @@ impl<T> Mailbox<T> {
         let mut message: Box<dyn Message<T>> = Box::new(Call { work: Some(work), result: result.clone() });
         while self.open.load(Ordering::SeqCst) {
             match self.waiting.push(message) {
-                Ok(()) => return self.wait_for(&result),
+                Ok(()) => {
+                    self.posted.store(true, Ordering::SeqCst);
+                    return self.wait_for(&result);
+                }
                 Err(back) => message = back,
             }
             std::thread::sleep(Duration::from_micros(100));

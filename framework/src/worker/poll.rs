@@ -81,8 +81,7 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
                 continue;
             }
             received += count;
-            self.cx.set_source(at);
-            self.cx.count_received(count);
+            self.cx.received(at, count);
             self.stage.run(&mut self.batch, &mut self.cx);
             if !self.batch.is_empty() {
                 self.cx.drop_all(&mut self.batch, DropReason::UNROUTED);
@@ -95,12 +94,13 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
 
     #[inline]
     fn generate(&mut self) -> usize {
-        let before = self.cx.flow().generated.get();
-        self.stage.generate(&mut self.batch, &mut self.cx);
-        if !self.batch.is_empty() {
-            self.cx.drop_all(&mut self.batch, DropReason::UNROUTED);
-        }
-        self.cx.flow().generated.get().wrapping_sub(before) as usize
+        let (stage, batch) = (&mut self.stage, &mut self.batch);
+        self.cx.generated_by(|cx| {
+            stage.generate(batch, cx);
+            if !batch.is_empty() {
+                cx.drop_all(batch, DropReason::UNROUTED);
+            }
+        })
     }
 }
 

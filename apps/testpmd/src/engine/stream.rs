@@ -47,8 +47,45 @@ impl Surrounded {
         self.bare = self.observer.is_none() && self.soft.is_none() && !self.makes;
     }
 
+    /// Works on packets that came from the device when the mode is not all there is to do.
+    #[inline(never)]
+    fn receive(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if let Some(soft) = &mut self.soft {
+            soft.receive(batch, cx);
+        }
+        if !batch.is_empty() {
+            self.work(batch, cx);
+        }
+    }
+
+    /// Takes packets that other streams gave this one, and makes some.
+    #[inline(never)]
+    fn begin(&mut self, batch: &mut Batch, cx: &mut Context) {
+        if let Some(observer) = &mut self.observer {
+            observer.begin();
+        }
+        if let Some(soft) = &mut self.soft {
+            soft.take(batch, cx);
+            if !batch.is_empty() {
+                self.work(batch, cx);
+            }
+        }
+        if self.makes {
+            self.mode.generate(batch, cx);
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.done();
+        }
+    }
+
+    #[inline(never)]
+    fn end(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.end();
+        }
+    }
+
     /// Works on packets that are the stream's.
-    #[inline]
     fn work(&mut self, batch: &mut Batch, cx: &mut Context) {
         self.verbose.received(self.place, batch);
         if let Some(observer) = &mut self.observer {
@@ -59,68 +96,30 @@ impl Surrounded {
             observer.done();
         }
     }
-
-    /// Has software do its part to packets that came from the device; returns whether any are left.
-    #[cold]
-    fn receive(&mut self, batch: &mut Batch, cx: &mut Context) -> bool {
-        if let Some(soft) = &mut self.soft {
-            soft.receive(batch, cx);
-        }
-        !batch.is_empty()
-    }
-
-    /// Works on packets that other streams gave this one.
-    #[cold]
-    fn take(&mut self, batch: &mut Batch, cx: &mut Context) {
-        if let Some(soft) = &mut self.soft {
-            soft.take(batch, cx);
-        }
-        if !batch.is_empty() {
-            self.work(batch, cx);
-        }
-    }
 }
 
 impl Stage for Surrounded {
     #[inline]
     fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
-        if self.bare {
-            self.verbose.received(self.place, batch);
-            return self.mode.run(batch, cx);
+        if !self.bare {
+            return self.receive(batch, cx);
         }
-        if self.soft.is_some() && !self.receive(batch, cx) {
-            return;
-        }
-        self.work(batch, cx);
+        self.verbose.received(self.place, batch);
+        self.mode.run(batch, cx);
     }
 
     #[inline]
     fn generate(&mut self, batch: &mut Batch, cx: &mut Context) {
-        if self.bare {
-            return;
-        }
-        if let Some(observer) = &mut self.observer {
-            observer.begin();
-        }
-        if self.soft.is_some() {
-            self.take(batch, cx);
-        }
-        if self.makes {
-            self.mode.generate(batch, cx);
-        }
-        if let Some(observer) = &mut self.observer {
-            observer.done();
+        if !self.bare {
+            self.begin(batch, cx);
         }
     }
 
     #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.mode.flush(cx);
-        if self.bare {
-            return;
-        }
-        if let Some(observer) = &mut self.observer {
-            observer.end();
+        if !self.bare {
+            self.end();
         }
     }
 

@@ -25,6 +25,7 @@ struct Stamper {
 
 impl Stamper {
     /// Packets of several segments, and those too short, go without.
+    #[inline(never)]
     fn stamp(&mut self, batch: &mut Batch) {
         let now = cycles();
         for packet in batch.packets_mut().iter_mut().filter(|packet| packet.segments() == 1) {
@@ -98,8 +99,7 @@ impl Door {
         if let Some(watch) = &self.watch {
             watch.look(batch);
         }
-        self.outlet.push_all(batch);
-        if self.retry.is_some() && self.outlet.waiting() > 0 {
+        if !self.outlet.push_all(batch) && self.outlet.waiting() > 0 {
             self.insist();
         }
     }
