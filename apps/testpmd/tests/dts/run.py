@@ -21,6 +21,7 @@ sys.path.insert(0, ".")
 
 import stand_ins
 from generator import Generator
+from scapy.config import conf
 
 from api.capabilities import LinkTopology
 from api.testpmd import TestPmd
@@ -54,13 +55,14 @@ def tap(n):
     """A tap device: the kernel's side of it is the other end of the wire, and has the same address."""
     mac = f"02:5a:00:00:00:0{n}"
     # It stays when the binary ends, for the one that listens on it.
-    sh(f"ip tuntap add dts{n} mode tap multi_queue; ip link set dts{n} address {mac} up")
+    sh(f"ip link del dts{n} || true; ip tuntap add dts{n} mode tap multi_queue; ip link set dts{n} address {mac} up")
     return f"net_tap{n},iface=dts{n},mac={mac}", mac, f"dts{n}", mac
 
 
 def af_packet(n):
     """One end of a pair of interfaces."""
     ours, theirs = f"02:5a:00:00:01:0{n}", f"02:5a:00:00:02:0{n}"
+    sh(f"ip link del sut{n} || true")
     sh(f"ip link add sut{n} address {ours} mtu 9500 type veth peer name tg{n} address {theirs} mtu 9500")
     # What the kernel sends is whole: checksums done, no longer than a frame.
     for end in f"sut{n}", f"tg{n}":
@@ -69,9 +71,21 @@ def af_packet(n):
     return device, ours, f"tg{n}", theirs
 
 
-def wired(make):
+#: What makes the n-th wire, in place of the one that is there.
+WIRES = {"tap": tap, "af_packet": af_packet}
+
+
+def wires(kind):
+    """Makes both anew, if ports of this kind have any. What a port was told may stay with its interface when the port is
+    closed, and would be there for the next suite: its address, its MTU, whether it is promiscuous."""
+    ends = [WIRES[kind](n) for n in range(2)] if kind in WIRES else []
+    # Scapy remembers the numbers of interfaces.
+    conf.ifaces.reload()
+    return ends
+
+
+def wired(ends):
     """Two ports with a wire on each."""
-    ends = [make(n) for n in range(2)]
     sut, tg = stand_ins.node("sut"), stand_ins.node("tg")
     sut_ports = [stand_ins.SutPort(sut, device, mac) for device, mac, _, _ in ends]
     tg_ports = [stand_ins.TgPort(tg, interface, mac) for _, _, interface, mac in ends]
@@ -89,8 +103,7 @@ KINDS = {
     "null": lambda: bare(["net_null0", "net_null1"]),
     "ring": lambda: bare(["net_ring0", "net_ring1"]),
     "virtio_user": lambda: bare(["net_virtio_user0,path=/tmp/dts-vhost"]),
-    "tap": lambda: wired(tap),
-    "af_packet": lambda: wired(af_packet),
+    **{kind: lambda kind=kind: wired(wires(kind)) for kind in WIRES},
 }
 
 
@@ -272,6 +285,7 @@ def main():
             spec = next(spec for spec in AVAILABLE_TEST_SUITES if spec.name == name)
             cases = [case] if case else []
             try:
+                wires(kind)
                 suite(spec, context, cases, report)
             except SkippedTestException as why:
                 report.tell(name, "SKIP", why)
