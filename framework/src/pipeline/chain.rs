@@ -58,6 +58,10 @@ impl<M: Copy + Default, S: Stage<M>> Stage<M> for Chain<M, S> {
         self.stages.flush(cx);
     }
 
+    fn drain(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.stages.drain(batch, cx);
+    }
+
     fn finish(&mut self) {
         self.stages.finish();
     }
@@ -94,6 +98,14 @@ impl<M: Copy + Default, A: Stage<M>, B: Stage<M>> Stage<M> for Pair<A, B> {
         self.1.flush(cx);
     }
 
+    fn drain(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.0.drain(batch, cx);
+        if !batch.is_empty() {
+            self.1.run(batch, cx);
+        }
+        self.1.drain(batch, cx);
+    }
+
     fn finish(&mut self) {
         self.0.finish();
         self.1.finish();
@@ -120,6 +132,16 @@ impl<S> Measured<S> {
         let stats = Arc::new(StageStats::new(stage.name()));
         Measured { stage, stats }
     }
+
+    /// Measures what adds packets to a batch.
+    #[inline]
+    fn made<M: Copy + Default>(&mut self, batch: &mut Batch<M>, work: impl FnOnce(&mut S, &mut Batch<M>)) {
+        self.stats.measure_made(|| {
+            let before = batch.len();
+            work(&mut self.stage, batch);
+            batch.len() - before
+        });
+    }
 }
 
 impl<M: Copy + Default, S: Stage<M>> Stage<M> for Measured<S> {
@@ -130,16 +152,16 @@ impl<M: Copy + Default, S: Stage<M>> Stage<M> for Measured<S> {
 
     #[inline]
     fn generate(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
-        self.stats.measure_made(|| {
-            let before = batch.len();
-            self.stage.generate(batch, cx);
-            batch.len() - before
-        });
+        self.made(batch, |stage, batch| stage.generate(batch, cx));
     }
 
     #[inline]
     fn flush(&mut self, cx: &mut Context) {
         self.stage.flush(cx);
+    }
+
+    fn drain(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        self.made(batch, |stage, batch| stage.drain(batch, cx));
     }
 
     fn finish(&mut self) {
@@ -189,6 +211,11 @@ where
 
     fn flush(&mut self, cx: &mut Context) {
         self.chosen.flush(cx);
+    }
+
+    fn drain(&mut self, _batch: &mut Batch<M>, cx: &mut Context) {
+        self.chosen.drain(&mut self.batch, cx);
+        cx.drop_all(&mut self.batch, super::DropReason::UNROUTED);
     }
 
     fn finish(&mut self) {

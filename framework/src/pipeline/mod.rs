@@ -71,6 +71,10 @@ pub trait Stage<M: Copy + Default = ()>: std::marker::Send {
     /// Called once a round, after every queue was polled: sends what is still held back.
     fn flush(&mut self, _cx: &mut Context) {}
 
+    /// Called when the worker stops, before [`finish`](Stage::finish), until nothing comes of it any more: adds packets
+    /// that the stage holds for a later round, as [`generate`](Stage::generate) does.
+    fn drain(&mut self, _batch: &mut Batch<M>, _cx: &mut Context) {}
+
     /// Called when the worker stops, and again when all others have, which may still have handed
     /// packets over: gives up what cannot be sent any more.
     fn finish(&mut self) {}
@@ -97,6 +101,10 @@ impl<M: Copy + Default, S: Stage<M> + ?Sized> Stage<M> for Box<S> {
 
     fn flush(&mut self, cx: &mut Context) {
         (**self).flush(cx);
+    }
+
+    fn drain(&mut self, batch: &mut Batch<M>, cx: &mut Context) {
+        (**self).drain(batch, cx);
     }
 
     fn finish(&mut self) {

@@ -94,9 +94,15 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
 
     #[inline]
     fn generate(&mut self) -> usize {
+        self.make(S::generate)
+    }
+
+    /// Runs what adds packets to the batch; returns how many were made.
+    #[inline]
+    fn make(&mut self, work: impl FnOnce(&mut S, &mut Batch<M>, &mut Context)) -> usize {
         let (stage, batch) = (&mut self.stage, &mut self.batch);
         self.cx.generated_by(|cx| {
-            stage.generate(batch, cx);
+            work(stage, batch, cx);
             if !batch.is_empty() {
                 cx.drop_all(batch, DropReason::UNROUTED);
             }
@@ -148,6 +154,7 @@ impl<M: Copy + Default + Send, S: Stage<M>> Task for Running<M, S> {
     }
 
     fn finish(&mut self) {
+        while self.poll.make(S::drain) > 0 {}
         self.poll.stage.finish();
         self.poll.cx.empty_trash();
     }

@@ -5,6 +5,7 @@ use iogate::Error;
 use iogate::pipeline::Stage;
 use iogate::prelude::*;
 use iogate::testkit::{Complete, FakePort, pool};
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 
 struct PanicAt(usize);
@@ -98,6 +99,43 @@ fn stopping_sends_what_waits() {
     let totals = runtime.stop().unwrap();
     assert_eq!(reader.join().unwrap(), (0..40).map(number).collect::<Vec<_>>());
     assert_eq!((totals.sent, totals.dropped, totals.pending, totals.balanced()), (40, 0, 0, true));
+}
+
+/// Keeps packets until the end.
+#[derive(Default)]
+struct Hold(VecDeque<Mbuf>);
+
+impl Stage for Hold {
+    fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
+        cx.handed_over(batch.len() as u64);
+        self.0.extend(batch.drain().map(|(packet, ())| packet));
+    }
+
+    fn drain(&mut self, batch: &mut Batch, cx: &mut Context) {
+        while !batch.is_full()
+            && let Some(packet) = self.0.pop_front()
+        {
+            batch.push(packet, ()).expect("there is room");
+            cx.generated(1);
+        }
+    }
+}
+
+#[test]
+fn stopping_sends_what_stages_hold() {
+    let pool = pool("hold", 1024);
+    let _complete = Complete::new(&pool);
+    let (mut a, mut b) = (FakePort::with_pool("a", &pool), FakePort::with_pool("b", &pool));
+    let mut runtime = runtime();
+    let stages = chain(Hold::default()).send(b.port.tx(0).unwrap());
+    let poller = runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap()], stages);
+    a.inject_many((0..100).map(number));
+    runtime.start().unwrap();
+    wait_until("all are held", || poller.totals().consumed == 100);
+    assert!(b.received().is_empty());
+    let totals = runtime.stop().unwrap();
+    assert_eq!(b.received(), (0..100).map(number).collect::<Vec<_>>());
+    assert_eq!((totals.sent, totals.pending, totals.balanced()), (100, 0, true));
 }
 
 #[test]

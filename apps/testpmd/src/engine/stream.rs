@@ -123,6 +123,10 @@ impl Stage for Surrounded {
         }
     }
 
+    fn drain(&mut self, batch: &mut Batch, cx: &mut Context) {
+        self.mode.drain(batch, cx);
+    }
+
     fn finish(&mut self) {
         self.mode.finish();
     }

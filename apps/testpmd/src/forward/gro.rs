@@ -4,7 +4,7 @@ use iogate::memory;
 use iogate::prelude::*;
 
 /// Holds segments for a few rounds and passes on what became of them. Packets that are none stay where they are, so
-/// they overtake those that are held. What is held when the worker stops is given back to its pool.
+/// they overtake those that are held. What is held when the worker stops goes on then.
 pub(super) struct Gro {
     gro: memory::Gro,
     /// After so many rounds what is held goes on; with 1 at once.
@@ -37,6 +37,10 @@ impl Stage for Gro {
             // What found no room is next.
             self.gone = if self.gro.held() > 0 { self.rounds } else { 0 };
         }
+    }
+
+    fn drain(&mut self, batch: &mut Batch, cx: &mut Context) {
+        cx.generated(self.gro.give(batch) as u64);
     }
 }
 
@@ -101,5 +105,16 @@ mod tests {
             assert_eq!(payload, usize::from(count) * 300);
             assert!(run.frames.iter().all(|frame| is_right(frame)));
         }
+    }
+
+    #[test]
+    fn what_is_held_at_the_end_is_sent() {
+        // More than a batch.
+        let frames: Vec<_> = (0..40).flat_map(|port| segments(3, 100 + port)).collect();
+        let run = Rig::run_until(Mode::Csum, &gro(u32::MAX), &frames, 0);
+        assert!(run.totals.balanced() && run.totals.dropped == 0, "{:?}", run.totals);
+        let payload: usize = run.frames.iter().map(|frame| frame.len() - 54).sum();
+        assert_eq!((payload, run.totals.sent as usize), (40 * 300, run.frames.len()));
+        assert!(run.frames.iter().all(|frame| is_right(frame)));
     }
 }
