@@ -15,10 +15,11 @@ use iogate::pipeline::Outlet;
 use iogate::port::{MbufRing, Port, RxQueue, TxQueue, crc32c, toeplitz};
 use iogate::telemetry::{Histogram, StageStats, Traffic};
 use iogate::testkit::{Frame, eal, mac, pool};
-use iogate_gateway::config;
+use iogate_gateway::config::{self, Config};
 use iogate_gateway::dataplane::Classifier;
 use iogate_gateway::dataplane::addresses::{Addresses, Scope, UNTAGGED};
 use iogate_gateway::dataplane::frame::Meta;
+use iogate_gateway::dataplane::primitives::Primitives;
 use iogate_pktgen::frame::Prepared;
 use iogate_pktgen::template::Template;
 use std::path::Path;
@@ -306,11 +307,78 @@ mod gateway {
         "nvme/tcp", "roce v2", "aoe",
     ])]
     fn read_a_frame(bencher: Bencher, kind: &str) {
+        let frame = frame(kind).build();
+        let classifier = Classifier::new(&configuration());
+        let mut meta = Meta::default();
+        assert!(meta.read(&frame, frame.len(), &classifier).is_ok(), "{kind} is dropped");
+        bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+            let frame = black_box(&frame[..]);
+            meta.read(frame, frame.len(), &classifier).is_ok()
+        });
+    }
+
+    /// What is done for every batch: the key of each frame and its hash.
+    #[divan::bench]
+    fn hash_the_keys_of_a_burst(bencher: Bencher) {
+        let (pool, primitives) = (pool("keys", 63), Primitives::new(&configuration()));
+        let batch = mixed(&pool, 6);
+        let hash = || primitives.hash(black_box(batch.packets()));
+        bencher.counter(ItemsCount::new(BURST)).bench_local(hash);
+    }
+
+    /// Keys and hashes, and the decisions that were made for other frames of the flows.
+    #[divan::bench]
+    fn find_known_flows_of_a_burst(bencher: Bencher) {
+        let (pool, mut primitives) = (pool("known flows", 63), Primitives::new(&configuration()));
+        let batch = mixed(&pool, 6);
+        primitives.learn(batch.packets());
+        assert_eq!(primitives.find(batch.packets()), BURST);
+        bencher.counter(ItemsCount::new(BURST)).bench_local(|| primitives.find(black_box(batch.packets())));
+    }
+
+    /// The same of flows that nothing was decided for.
+    #[divan::bench]
+    fn find_no_flows_of_a_burst(bencher: Bencher) {
+        let (pool, mut primitives) = (pool("new flows", 63), Primitives::new(&configuration()));
+        let batch = mixed(&pool, 6);
+        assert_eq!(primitives.find(batch.packets()), 0);
+        bencher.counter(ItemsCount::new(BURST)).bench_local(|| primitives.find(black_box(batch.packets())));
+    }
+
+    /// The quick look at frames of unknown flows, of one kind and of several in turn.
+    #[divan::bench(args = [1, 6])]
+    fn glance_at_a_burst(bencher: Bencher, different: usize) {
+        let (pool, primitives) = (pool("glance", 63), Primitives::new(&configuration()));
+        let batch = mixed(&pool, different);
+        let mut metas = [Meta::default(); BURST];
+        assert_eq!(primitives.glance(batch.packets(), &mut metas), 0, "each is common");
+        bencher
+            .counter(ItemsCount::new(BURST))
+            .bench_local(|| primitives.glance(black_box(batch.packets()), black_box(&mut metas)));
+    }
+
+    /// Frames of the first kinds of a few, in turn.
+    fn mixed(pool: &MbufPool, different: usize) -> Batch {
+        let kinds = ["tcp", "udp with a tag", "udp over ipv6", "fcoe", "arp", "icmp"];
+        let mut batch = Batch::new();
+        for kind in kinds.iter().take(different).cycle().take(BURST) {
+            let packet = pool.alloc_from(&frame(kind).build()).expect("the pool has enough");
+            assert!(batch.push(packet, ()).is_ok());
+        }
+        batch
+    }
+
+    fn configuration() -> Config {
+        let text = include_str!("../src/rfc2544/gateway.toml");
+        config::parse(text, Path::new("gateway.toml")).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn frame(kind: &str) -> Frame {
         let ethernet = Frame::ethernet(mac(1), mac(2));
         let v4 = || ethernet.clone().ipv4([10, 0, 0, 1], [10, 0, 0, 2]);
         let (one, two) = ([0xfd00, 0, 0, 0, 0, 0, 0, 1], [0xfd00, 0, 0, 0, 0, 0, 0, 2]);
         let v6 = || ethernet.clone().ipv6(one, two);
-        let frame = match kind {
+        match kind {
             "tcp" => v4().tcp(49_152, 80),
             "udp" => v4().udp(49_152, 53),
             "udp with a tag" => ethernet.vlan(100).ipv4([10, 0, 0, 1], [10, 0, 0, 2]).udp(49_152, 53),
@@ -325,17 +393,7 @@ mod gateway {
             "roce v2" => v4().roce_v2(7),
             "aoe" => ethernet.aoe(1, 2),
             other => panic!("no such frame: {other}"),
-        };
-        let frame = frame.build();
-        let text = include_str!("../src/rfc2544/gateway.toml");
-        let config = config::parse(text, Path::new("gateway.toml")).unwrap_or_else(|problems| panic!("{problems}"));
-        let classifier = Classifier::new(&config);
-        let mut meta = Meta::default();
-        assert!(meta.read(&frame, frame.len(), &classifier).is_ok(), "{kind} is dropped");
-        bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
-            let frame = black_box(&frame[..]);
-            meta.read(frame, frame.len(), &classifier).is_ok()
-        });
+        }
     }
 
     fn look_up(bencher: Bencher, entries: u32, offset: u32) {

@@ -20,6 +20,7 @@ pub mod frame;
 mod glance;
 mod key;
 mod ports;
+pub mod primitives;
 pub mod tables;
 mod tag;
 
