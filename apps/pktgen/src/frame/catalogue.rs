@@ -5,13 +5,15 @@
 //! through the framework.
 
 use iogate::packet::aoe::Ata;
-use iogate::packet::fcoe::{FcFrame, Fcoe};
+use iogate::packet::fcoe::{FcFrame, FcType, Fcoe};
+use iogate::packet::icmp::IcmpType;
+use iogate::packet::icmpv6::Icmpv6Type;
 use iogate::packet::ndp::{NeighborAdvertisement, NeighborSolicitation};
 use iogate::packet::nvme_tcp::{Command, Response};
 use iogate::packet::roce::Reth;
 use iogate::packet::{
-    Aoe, Arp, Bth, EtherType, Ethernet, Fip, Header, IpProtocol, Ipv4, Ipv6, Iscsi, NvmeTcp, Pause, Pfc, Tcp, Udp,
-    Vlan, Vxlan, iscsi, nvme_tcp, roce, vxlan,
+    Aoe, Arp, Bth, EtherType, Ethernet, Fip, Header, IpProtocol, Ipv4, Ipv6, Iscsi, NvmeTcp, Pause, Pfc, Tcp, TcpFlags,
+    Udp, Vlan, Vxlan, fip, iscsi, nvme_tcp, roce, vxlan,
 };
 
 /// A header that a template can name.
@@ -145,8 +147,20 @@ const NVME_TCP: [Field; 5] = [
 /// An LLDP message with the four TLVs that each must have: chassis by MAC address, port by MAC address, time to live, end.
 const LLDP: &[u8] = &[0x02, 7, 4, 2, 0, 0, 0, 0, 1, 0x04, 7, 3, 2, 0, 0, 0, 0, 1, 0x06, 2, 0, 120, 0, 0];
 
+/// What TCP segments with data mostly have.
+const PUSHES: u8 = TcpFlags::PSH.0 | TcpFlags::ACK.0;
+
+/// An ICMP or ICMPv6 echo request.
+const ECHO: &[Field] = &[
+    bytes("kind", 0, 1),
+    bytes("code", 1, 1),
+    bytes("checksum", 2, 2),
+    bytes("identifier", 4, 2),
+    bytes("sequence", 6, 2),
+];
+
 /// An ICMPv6 echo request: the header with identifier and sequence number, which the framework counts as its body.
-const ICMPV6: &[u8] = &[128, 0, 0, 0, 0, 0, 0, 0];
+const ICMPV6: &[u8] = &[Icmpv6Type::ECHO_REQUEST.0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A FIP descriptor of a MAC address: type 2, length 2 words.
 const FIP_MAC: &[u8] = &[2, 2, 0, 0, 0, 0, 0, 0];
@@ -195,7 +209,7 @@ pub static HEADERS: &[HeaderKind] = &[
         name: "ipv4",
         about: "IPv4",
         blank: Ipv4::BLANK,
-        behind: &[Behind::EtherType(EtherType::IPV4.0), Behind::IpProtocol(4)],
+        behind: &[Behind::EtherType(EtherType::IPV4.0), Behind::IpProtocol(IpProtocol::IPV4.0)],
         fields: &[
             bytes("tos", 1, 1),
             bits("dscp", 8, 6),
@@ -218,22 +232,16 @@ pub static HEADERS: &[HeaderKind] = &[
         name: "ipv6",
         about: "IPv6",
         blank: Ipv6::BLANK,
-        behind: &[Behind::EtherType(EtherType::IPV6.0), Behind::IpProtocol(41)],
+        behind: &[Behind::EtherType(EtherType::IPV6.0), Behind::IpProtocol(IpProtocol::IPV6.0)],
         fields: IPV6,
         defaults: &[("src", IPV6_SRC), ("dst", IPV6_SRC + 1), ("hop_limit", 64)],
     },
     HeaderKind {
         name: "icmp",
         about: "ICMP, an echo request unless kind is set",
-        blank: &[8, 0, 0, 0, 0, 0, 0, 0],
+        blank: &[IcmpType::ECHO_REQUEST.0, 0, 0, 0, 0, 0, 0, 0],
         behind: &[Behind::IpProtocol(IpProtocol::ICMP.0)],
-        fields: &[
-            bytes("kind", 0, 1),
-            bytes("code", 1, 1),
-            bytes("checksum", 2, 2),
-            bytes("identifier", 4, 2),
-            bytes("sequence", 6, 2),
-        ],
+        fields: ECHO,
         defaults: &[],
     },
     HeaderKind {
@@ -241,13 +249,7 @@ pub static HEADERS: &[HeaderKind] = &[
         about: "ICMPv6, an echo request unless kind is set",
         blank: ICMPV6,
         behind: &[Behind::IpProtocol(IpProtocol::ICMPV6.0)],
-        fields: &[
-            bytes("kind", 0, 1),
-            bytes("code", 1, 1),
-            bytes("checksum", 2, 2),
-            bytes("identifier", 4, 2),
-            bytes("sequence", 6, 2),
-        ],
+        fields: ECHO,
         defaults: &[],
     },
     HeaderKind {
@@ -281,8 +283,7 @@ pub static HEADERS: &[HeaderKind] = &[
             bytes("checksum", 16, 2),
             bytes("urgent", 18, 2),
         ],
-        // Pushes and acknowledges.
-        defaults: &[("src_port", 49_152), ("dst_port", 9), ("flags", 0x18), ("window", 0xffff)],
+        defaults: &[("src_port", 49_152), ("dst_port", 9), ("flags", PUSHES as u128), ("window", 0xffff)],
     },
     HeaderKind {
         name: "udp",
@@ -327,7 +328,13 @@ pub static HEADERS: &[HeaderKind] = &[
             bytes("rx_id", 18, 2),
             bytes("parameter", 20, 4),
         ],
-        defaults: &[("r_ctl", 6), ("kind", 8), ("d_id", 0x01_0002), ("s_id", 0x01_0001), ("rx_id", 0xffff)],
+        defaults: &[
+            ("r_ctl", 6),
+            ("kind", FcType::FCP.0 as u128),
+            ("d_id", 0x01_0002),
+            ("s_id", 0x01_0001),
+            ("rx_id", 0xffff),
+        ],
     },
     HeaderKind {
         name: "fip",
@@ -335,7 +342,7 @@ pub static HEADERS: &[HeaderKind] = &[
         blank: Fip::BLANK,
         behind: &[Behind::EtherType(EtherType::FIP.0)],
         fields: &[bytes("operation", 2, 2), bytes("subcode", 5, 1), bytes("list_len", 6, 2), bytes("flags", 8, 2)],
-        defaults: &[("operation", 1), ("subcode", 1), ("flags", 0x8000)],
+        defaults: &[("operation", fip::Operation::DISCOVERY.0 as u128), ("subcode", 1), ("flags", 0x8000)],
     },
     HeaderKind {
         name: "fip_mac",
@@ -366,7 +373,7 @@ pub static HEADERS: &[HeaderKind] = &[
             bytes("cdb", 32, 16),
         ],
         // Final, a simple task.
-        defaults: &[("opcode", 1), ("flags", 0x81), ("task_tag", 1)],
+        defaults: &[("opcode", iscsi::Opcode::SCSI_COMMAND.0 as u128), ("flags", 0x81), ("task_tag", 1)],
     },
     HeaderKind {
         name: "nvme_tcp",
