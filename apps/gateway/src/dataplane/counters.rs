@@ -13,16 +13,15 @@ pub enum Direction {
     ToServer,
 }
 
-/// Of an attachment and a class, by direction.
-pub(super) type Row = [Traffic; 2];
-
 /// One worker's counters of what went through, by attachment, class and direction.
 ///
 /// A frame between two servers counts twice: from the one, and to the other.
 #[derive(Debug)]
 pub struct Counters {
-    /// By attachment, and then by class, for as many as there can be.
-    rows: Box<[Row]>,
+    /// By class, direction and then attachment, for as many classes as there can be: of most attachments few are used,
+    /// and those that are share cache lines.
+    slots: Box<[Traffic]>,
+    ways: usize,
     /// By attachment: frames from its server that were dropped after they were known to be its.
     dropped: Box<[Traffic]>,
 }
@@ -31,43 +30,44 @@ impl Counters {
     /// For so many attachments. There are more `ways` to send to than attachments: what goes out of an
     /// uplink is counted like the rest, so that nobody has to ask first, and not shown.
     pub(super) fn new(attachments: usize, ways: usize) -> Self {
-        let rows: Box<[Row]> = (0..ways * CLASSES).map(|_| Row::default()).collect();
-        prefer_huge_pages(&rows);
-        Counters { rows, dropped: (0..attachments).map(|_| Traffic::default()).collect() }
+        let slots: Box<[Traffic]> = (0..ways * CLASSES * 2).map(|_| Traffic::default()).collect();
+        prefer_huge_pages(&slots);
+        Counters { slots, ways, dropped: (0..attachments).map(|_| Traffic::default()).collect() }
     }
 
-    /// The number of the row of an attachment and a class.
+    /// The number of the slot of an attachment, a class and a direction.
     #[inline]
-    pub(super) fn row(attachment: u32, class: u8) -> u32 {
-        attachment * CLASSES as u32 + u32::from(class) % CLASSES as u32
+    pub(super) fn slot(&self, attachment: u32, class: u8, direction: Direction) -> u32 {
+        let row = usize::from(class) % CLASSES * 2 + direction as usize;
+        (row * self.ways) as u32 + attachment
     }
 
-    /// The attachment that a row is of.
-    pub(super) fn attachment(row: u32) -> u32 {
-        row / CLASSES as u32
+    /// The attachment that a slot is of.
+    pub(super) fn attachment(&self, slot: u32) -> u32 {
+        slot % self.ways as u32
     }
 
-    /// All rows.
+    /// All slots.
     #[inline]
-    pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
+    pub(super) fn slots(&self) -> &[Traffic] {
+        &self.slots
     }
 
     #[inline]
-    fn slot(&self, attachment: u32, class: u8, direction: Direction) -> &Traffic {
-        &self.rows[Self::row(attachment, class) as usize][direction as usize]
+    fn at(&self, attachment: u32, class: u8, direction: Direction) -> &Traffic {
+        &self.slots[self.slot(attachment, class, direction) as usize]
     }
 
     /// Fetches what [`count`](Counters::count) will write to.
     #[inline]
-    pub(super) fn prefetch(&self, attachment: u32, class: u8) {
-        prefetch(self.slot(attachment, class, Direction::FromServer));
+    pub(super) fn prefetch(&self, attachment: u32, class: u8, direction: Direction) {
+        prefetch(self.at(attachment, class, direction));
     }
 
     /// Counts a frame that went through.
     #[inline]
     pub fn count(&self, attachment: u32, class: u8, direction: Direction, bytes: usize) {
-        self.slot(attachment, class, direction).add(bytes);
+        self.at(attachment, class, direction).add(bytes);
     }
 
     /// Counts a frame of an attachment that was dropped.
@@ -78,7 +78,7 @@ impl Counters {
 
     /// Packets and bytes of an attachment in a class.
     pub fn traffic(&self, attachment: u32, class: u8, direction: Direction) -> (u64, u64) {
-        let traffic = self.slot(attachment, class, direction);
+        let traffic = self.at(attachment, class, direction);
         (traffic.packets(), traffic.bytes())
     }
 

@@ -36,9 +36,9 @@ const WIPED_AT_ONCE: usize = 4096;
 /// What was decided for the frames of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decision {
-    /// The row of [`Counters`](super::Counters) where it counts as from a server; one of nobody's, when it is not.
+    /// The slot of [`Counters`](super::Counters) where it counts as from a server; one of nobody's, when it is not.
     pub(super) from: u32,
-    /// The row where it counts as to a server.
+    /// The slot where it counts as to a server.
     pub(super) to: u32,
     /// The tag that it gets.
     pub(super) tag: Tag,
@@ -195,14 +195,14 @@ impl Flows {
     pub(super) fn decisions(&self) -> impl Iterator<Item = Option<&Decision>> {
         self.seen.iter().map(|seen| {
             let entry = &self.entries[seen.slot as usize];
-            if entry.fits(seen) { Some(entry) } else { self.find(seen).map(|slot| &self.entries[slot]) }
+            if entry.fits(seen) { Some(entry) } else { self.find_elsewhere(seen).map(|slot| &self.entries[slot]) }
                 .map(|entry| &entry.decision)
         })
     }
 
-    /// The slot of a frame's flow, if it is known.
+    /// The slot of a frame's flow, if it is known, which nearly always is the first that it may be in.
     #[inline(never)]
-    fn find(&self, seen: &Seen) -> Option<usize> {
+    fn find_elsewhere(&self, seen: &Seen) -> Option<usize> {
         place_of(&self.entries, seen).filter(|slot| self.entries[*slot].fits(seen))
     }
 
@@ -212,9 +212,12 @@ impl Flows {
         self.gone = gone;
         let mut unknown = Places::default();
         for place in 0..left {
-            let at = (gone + place) % BURST;
-            match self.find(&self.seen[at]) {
-                Some(slot) => self.seen[at].slot = slot as u32,
+            let seen = &self.seen[(gone + place) % BURST];
+            if self.entries[seen.slot as usize].fits(seen) {
+                continue;
+            }
+            match self.find_elsewhere(seen) {
+                Some(slot) => self.seen[(gone + place) % BURST].slot = slot as u32,
                 None => unknown.add(place),
             }
         }

@@ -2,7 +2,7 @@
 
 use super::addresses::{NOWHERE, Scope};
 use super::admit::{is, speaks};
-use super::counters::{Counters, Direction, Row};
+use super::counters::{Counters, Direction};
 use super::ears::Ears;
 use super::flows::{Decision, Sight};
 use super::frame::Meta;
@@ -12,6 +12,7 @@ use super::{Ingress, NO_ATTACHMENT, Path, drop};
 use crate::config::model::Protocol;
 use iogate::memory::{Batch, Mbuf, prefetch};
 use iogate::pipeline::{Context, DropReason, Outlet};
+use iogate::telemetry::Traffic;
 use std::hint::select_unpredictable;
 
 impl Path {
@@ -20,12 +21,12 @@ impl Path {
     pub(super) fn forward_known(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) -> usize {
         let Path { tables, outlets, counters, heard, flows, .. } = self;
         if tables.large() {
-            flows.decisions().take(batch.len()).for_each(|decision| fetch_rows(counters, decision));
+            flows.decisions().take(batch.len()).for_each(|decision| fetch_slots(counters, decision));
         }
-        let (rows, ears, mut decisions) = (counters.rows(), Ears { tables, heard }, flows.decisions());
+        let (slots, ears, mut decisions) = (counters.slots(), Ears { tables, heard }, flows.decisions());
         batch.offer_each(|_, packet, _| {
             let Some(decision) = decisions.next().flatten() else { return Err(packet) };
-            if let Err(packet) = send_known(packet, decision, outlets, rows) {
+            if let Err(packet) = send_known(packet, decision, outlets, slots) {
                 send_uncommon(packet, decision, outlets, counters, ears, cx);
             }
             Ok(())
@@ -59,14 +60,14 @@ impl Path {
         for meta in unknown() {
             let way = self.way_of(meta, meta.attachment != NO_ATTACHMENT);
             prefetch(&self.ways[way as usize]);
-            self.counters.prefetch(way, meta.class);
+            self.counters.prefetch(way, meta.class, Direction::ToServer);
             if meta.attachment != NO_ATTACHMENT {
-                self.counters.prefetch(meta.attachment, meta.class);
+                self.counters.prefetch(meta.attachment, meta.class, Direction::FromServer);
             }
         }
         for meta in batch.meta() {
             if let Sight::Known(place) = meta.sight {
-                fetch_rows(&self.counters, Some(self.flows.decision(place.into())));
+                fetch_slots(&self.counters, Some(self.flows.decision(place.into())));
             }
         }
     }
@@ -91,15 +92,17 @@ impl Path {
         if !tag.set(&mut packet) {
             return self.refuse(packet, meta, drop::NO_ROOM, cx);
         }
-        if FROM_SERVER {
-            self.counters.count(meta.attachment, meta.class, Direction::FromServer, meta.len as usize);
-        }
-        self.counters.count(number, meta.class, Direction::ToServer, packet.len());
+        let from = if FROM_SERVER { meta.attachment } else { self.tables.no_way() };
+        let from = self.counters.slot(from, meta.class, Direction::FromServer);
+        let to = self.counters.slot(number, meta.class, Direction::ToServer);
+        // Of nobody's slot, what is in it does not matter.
+        self.counters.slots()[from as usize].add(meta.len as usize);
+        self.counters.slots()[to as usize].add(packet.len());
         outlet.push(packet);
         if let Sight::New(place) = meta.sight
             && meta.plain
         {
-            self.learn(place, meta, number, tag);
+            self.learn(place, meta, Decision { from, to, tag, ..Decision::default() }, way.outlet);
         }
     }
 
@@ -108,28 +111,24 @@ impl Path {
     fn send_as_known(&mut self, packet: Mbuf, place: u8, cx: &mut Context) {
         let Path { tables, outlets, counters, heard, flows, .. } = self;
         let decision = flows.decision(place.into());
-        if let Err(packet) = send_known(packet, decision, outlets, counters.rows()) {
+        if let Err(packet) = send_known(packet, decision, outlets, counters.slots()) {
             send_uncommon(packet, decision, outlets, counters, Ears { tables, heard }, cx);
         }
     }
 
     /// Has what became of a frame done with all of its flow, unless there is no room to say so.
     #[inline(never)]
-    fn learn(&mut self, place: u8, meta: &Meta, number: u32, tag: Tag) {
-        let (tables, limits) = (&*self.tables, self.tables.limits(meta.network));
-        let from = if meta.attachment == NO_ATTACHMENT { tables.no_way() } else { meta.attachment };
+    fn learn(&mut self, place: u8, meta: &Meta, decision: Decision, outlet: u16) {
+        let limits = self.tables.limits(meta.network);
         // Numbers from HEARD on must be no outlet's.
-        let outlet = u8::try_from(self.ways[number as usize].outlet);
-        let outlet = outlet.ok().filter(|_| self.outlets.len() <= usize::from(Decision::HEARD));
+        let outlet = u8::try_from(outlet).ok().filter(|_| self.outlets.len() <= usize::from(Decision::HEARD));
         let Some(outlet) = outlet else { return };
         let heard = if is(Protocol::Fip, meta) { Decision::HEARD } else { 0 };
         let decision = Decision {
-            from: Counters::row(from, meta.class),
-            to: Counters::row(number, meta.class),
-            tag,
             longest: limits.mtu.min(limits.payload.saturating_add(meta.offset.into())),
             headers: meta.offset + meta.headers,
             outlet: outlet | heard,
+            ..decision
         };
         self.flows.learn(place, decision);
     }
@@ -233,14 +232,14 @@ impl Path {
 
 /// Does what was decided; gives back a frame that takes more than that.
 #[inline(always)]
-fn send_known(mut packet: Mbuf, decision: &Decision, outlets: &mut [Outlet], rows: &[Row]) -> Result<(), Mbuf> {
+fn send_known(mut packet: Mbuf, decision: &Decision, outlets: &mut [Outlet], slots: &[Traffic]) -> Result<(), Mbuf> {
     let Some(outlet) = outlets.get_mut(usize::from(decision.outlet)) else { return Err(packet) };
     let len = packet.len();
     if !decision.tag.set(&mut packet) {
         return Err(packet);
     }
-    rows[decision.from as usize][Direction::FromServer as usize].add(len);
-    rows[decision.to as usize][Direction::ToServer as usize].add(packet.len());
+    slots[decision.from as usize].add(len);
+    slots[decision.to as usize].add(packet.len());
     outlet.push(packet);
     Ok(())
 }
@@ -256,7 +255,7 @@ fn send_uncommon(
     ears: Ears<'_>,
     cx: &mut Context,
 ) {
-    let [from, to] = [decision.from, decision.to].map(Counters::attachment);
+    let [from, to] = [decision.from, decision.to].map(|slot| counters.attachment(slot));
     let from_server = (from as usize) < ears.tables.attachments.len();
     let mut decision = *decision;
     if decision.outlet & Decision::HEARD != 0 {
@@ -266,7 +265,7 @@ fn send_uncommon(
         }
         decision.outlet &= !Decision::HEARD;
     }
-    if let Err(packet) = send_known(packet, &decision, outlets, counters.rows()) {
+    if let Err(packet) = send_known(packet, &decision, outlets, counters.slots()) {
         if from_server {
             counters.count_drop(from, packet.len());
         }
@@ -276,10 +275,10 @@ fn send_uncommon(
 
 /// Fetches what is counted with a decision.
 #[inline]
-fn fetch_rows(counters: &Counters, decision: Option<&Decision>) {
-    for row in decision.map_or([u32::MAX; 2], |decision| [decision.from, decision.to]) {
-        if let Some(row) = counters.rows().get(row as usize) {
-            prefetch(row);
+fn fetch_slots(counters: &Counters, decision: Option<&Decision>) {
+    for slot in decision.map_or([u32::MAX; 2], |decision| [decision.from, decision.to]) {
+        if let Some(slot) = counters.slots().get(slot as usize) {
+            prefetch(slot);
         }
     }
 }
