@@ -89,7 +89,7 @@ fn sleep(app: &mut App, values: &Values) {
 fn wait_link(app: &mut App, seconds: u64) {
     let until = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let down = app.ports.iter().find(|port| port.started() && !port.device.link().is_ok_and(|link| link.up));
+        let down = app.ports.iter().find(|port| port.started() && !port.link().is_some_and(|link| link.up));
         let Some(down) = down else { return };
         let id = down.device.id();
         if Instant::now() >= until || !app.pause(Duration::from_millis(50)) {

@@ -14,7 +14,7 @@ pub(crate) use sample::{INTERVAL, Rate, Recent, Sample};
 use crate::options::MBUF_FAST_FREE;
 use crate::soft::Device;
 use iogate::packet::MacAddr;
-use iogate::port::{FlowRule, Port, PortConfig};
+use iogate::port::{FlowRule, Link, Port, PortConfig};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -69,6 +69,13 @@ impl PortState {
     /// Whether it is started.
     pub(crate) fn started(&self) -> bool {
         self.port.is_some()
+    }
+
+    /// Its link, if that is known. It is down while the port is stopped, whatever the driver says: that of AF_PACKET asks
+    /// the kernel, in DPDK 24.11.
+    pub(crate) fn link(&self) -> Option<Link> {
+        let link = self.device.link().ok()?;
+        Some(Link { up: link.up && self.started(), ..link })
     }
 
     /// The NUMA node that is shown for it.

@@ -31,7 +31,7 @@ pub(crate) fn info(port: &PortState) {
     say!("Devargs: {}", info.arguments);
     say!("Connect to socket: {socket}");
     say!("memory allocation on the socket: {socket}");
-    if let Ok(link) = device.link() {
+    if let Some(link) = port.link() {
         say!("Link status: {}", if link.up { "up" } else { "down" });
         say!("Link speed: {}", link.speed);
         say!("Link duplex: {}", if link.full_duplex { "full-duplex" } else { "half-duplex" });
@@ -110,8 +110,7 @@ pub(crate) fn summary<'a>(ports: impl Iterator<Item = &'a PortState>, count: usi
     say!("{:<4} {:<17} {:<12} {:<14} {:<8} {}", "Port", "MAC Address", "Name", "Driver", "Status", "Link");
     for port in ports {
         let device = &port.device;
-        let link = device.link().ok();
-        let (up, speed) = link.map_or((false, "Unknown"), |link| (link.up, link.speed));
+        let (up, speed) = port.link().map_or((false, "Unknown"), |link| (link.up, link.speed));
         say!(
             "{:<4} {:<17} {:<12} {:<14} {:<8} {}",
             device.id(),

@@ -98,7 +98,7 @@ impl View {
             Some(PortLine {
                 id: *id,
                 name: device.name().to_owned(),
-                up: device.device.link().is_ok_and(|link| link.up),
+                up: device.link().is_some_and(|link| link.up),
                 rate: sample.since(then),
                 lost: [now.rate(before, rx), now.rate(before, tx)],
                 latency: latency(app, *id),

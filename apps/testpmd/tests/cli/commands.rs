@@ -1,6 +1,7 @@
 //! Commands in the wrong state, and what they do to ports and queues while packets are forwarded.
 
 use crate::session::{NULL, Session};
+use iogate::testkit::{in_namespace, sh};
 
 /// Ports that are quiet, so that forwarding takes no core from other tests.
 const RING: [&str; 2] = ["net_ring0", "net_ring1"];
@@ -23,6 +24,24 @@ fn the_wrong_state_is_said() {
     session.run("port stop 0");
     assert_eq!(session.run("start"), "Not all ports were started\n");
     session.quit();
+}
+
+#[test]
+fn the_link_of_a_stopped_port_is_down() {
+    in_namespace("commands::the_link_of_a_stopped_port_is_down", || {
+        sh("ip link add sut0 type veth peer name tg0; ip link set sut0 up; ip link set tg0 up");
+        let mut session = Session::ready(&["net_af_packet0,iface=sut0"], &[]);
+        let mut is = |command: &str, state: &str| {
+            session.run(command);
+            let (info, summary) = (session.run("show port info 0"), session.run("show port summary 0"));
+            assert!(info.contains(&format!("Link status: {state}\n")), "{info}");
+            assert!(summary.contains(&format!(" {state} ")), "{summary}");
+        };
+        is("", "up");
+        is("port stop 0", "down");
+        is("port start 0", "up");
+        session.quit();
+    });
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub(crate) fn info(port: &PortState) -> Value {
 
 /// `show port summary`.
 pub(crate) fn summary(port: &PortState) -> Value {
-    let link = port.device.link().ok();
+    let link = port.link();
     json!({
         "port": port.device.id(),
         "mac": upper(&port.device),
