@@ -128,6 +128,9 @@ fn own<'a>(list: &'a mut Vec<(u16, QueueConfig)>, common: &QueueConfig, queue: u
     &mut list[at].1
 }
 
+/// What DPDK counts of a packet besides its MTU, bytes.
+const ETHERNET_AND_FCS: u32 = 18;
+
 /// Configures the device and sets its queues up, under [`control`](super::device::control). Returns how
 /// many TX queues it was given.
 pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Result<u16> {
@@ -165,7 +168,12 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
         conf.intr_conf.set_rxq(1);
     }
     // SAFETY: `conf` is a valid, initialised configuration that the call copies.
-    check("cannot configure it", unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) })?;
+    let configured = unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) };
+    if config.mtu.is_some_and(|mtu| u32::from(mtu) + ETHERNET_AND_FCS > info.max_rx_packet) && configured != 0 {
+        let hint = format!("its longest packet has {} bytes", info.max_rx_packet);
+        return Err(Error::port(spec, "cannot configure it", configured, hint));
+    }
+    check("cannot configure it", configured)?;
     if let Some(mtu) = config.mtu {
         match device.set_mtu_under_control(mtu) {
             // Drivers of some virtual functions take it with the configuration, and in no other way; rings, for example,
