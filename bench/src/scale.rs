@@ -93,7 +93,7 @@ pub(crate) fn compare(plan: Plan, report: &mut Report) -> Result<()> {
         let cycles = |samples: &[Sample]| samples.iter().map(Sample::cycles).collect::<Vec<_>>();
         let (few_cycles, many_cycles) = (cycles(few), cycles(many));
         let row = Comparison::new(
-            "gateway, 65,536 vNICs beside 64",
+            "gateway, 65,536 vNICs",
             "cycles/packet",
             "64 vNICs",
             [&many_cycles, &few_cycles],

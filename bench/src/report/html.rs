@@ -2,7 +2,7 @@
 
 use super::svg::{self, escape};
 use super::{bars_of, growth_of};
-use crate::series::{Comparison, Listing, Report};
+use crate::series::{Comparison, Listing, Report, Spread};
 use std::fmt::Write as _;
 
 /// Tables that are wider than a phone scroll by themselves; what leads a row may take several lines.
@@ -16,6 +16,7 @@ background:var(--paper)}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem
 th,td{padding:.3rem .5rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:top;white-space:nowrap}\
 th:first-child,td:first-child{text-align:left;padding-left:0}th{vertical-align:bottom;white-space:normal}\
 td:first-child{white-space:normal;min-width:6.5rem}\
+.spread{color:var(--soft)}@media(max-width:40rem){.spread{display:block}}\
 .met{color:var(--good)}.missed{color:var(--bad);font-weight:600}.note{font-size:.9rem;color:var(--soft)}";
 
 /// What is dark where the reader's screen is: figures have no colours of their own for that.
@@ -77,13 +78,13 @@ pub(crate) fn page(report: &Report) -> String {
     add(format_args!("</div>"));
     let row = |row: &Comparison| {
         format!(
-            "<tr><td>{}</td><td>{:.3} [{:.3} .. {:.3}]</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{:.3} <span class=\"spread\">[{:.3} .. {:.3}]</span></td><td>{}</td><td>{}</td><td>{}</td></tr>",
             beside(row),
             row.ratio,
             row.ratios.lowest,
             row.ratios.highest,
-            row.ours,
-            row.theirs,
+            measured(&row.ours),
+            measured(&row.theirs),
             escape(&row.unit),
         )
     };
@@ -106,6 +107,11 @@ pub(crate) fn page(report: &Report) -> String {
         }
     }
     page + "</body></html>\n"
+}
+
+/// A median, and its spread on a line of its own where the screen is narrow.
+fn measured(spread: &Spread) -> String {
+    spread.to_string().replacen(" [", " <span class=\"spread\">[", 1) + "</span>"
 }
 
 /// What is compared with whom.
