@@ -105,7 +105,7 @@ fn wait_for_link(port: &Port, most: Duration) -> Result<()> {
     while !port.link()?.up {
         if Instant::now() >= end {
             bail!(
-                "port {}: no link after {} s; connect or bring up its other end, or wait longer with --wait",
+                "port {}: no link after {} s; connect or bring up its other end, or wait longer",
                 port.spec(),
                 most.as_secs_f64()
             );

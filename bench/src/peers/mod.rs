@@ -18,5 +18,6 @@ pub(crate) fn install() -> Result<()> {
     let status = Command::new(&script).arg("--peers").status();
     let status = status.with_context(|| format!("{} is not where it was at build time", script.display()))?;
     ensure!(status.success(), "{} --peers failed: its reasons stand above", script.display());
+    crate::say("testpmd, Open vSwitch on DPDK and iperf3 are installed");
     Ok(())
 }

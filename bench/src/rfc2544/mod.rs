@@ -17,6 +17,7 @@ use iogate::eal::Eal;
 use iogate::port::PortSpec;
 use iogate::worker::{Idle, Runtime, cores};
 use iogate_pktgen::frame::Prepared;
+use iogate_pktgen::frame::size::Sizes;
 use iogate_pktgen::rate::{Line, Rate};
 use iogate_pktgen::rig::{Rig, Wiring};
 use iogate_pktgen::template::Template;
@@ -41,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long, requires = "tx", default_value = device::FRAME)]
     pub(crate) frame: String,
     /// Frame sizes with FCS, or imix
-    #[arg(long, value_delimiter = ',', default_value = "64,128,256,512,1024,1280,1518,9018,imix")]
+    #[arg(long, value_delimiter = ',', value_parser = size, default_value = "64,128,256,512,1024,1280,1518,9018,imix")]
     pub(crate) sizes: Vec<String>,
     /// Rate of the line, Gbit/s
     #[arg(long, default_value_t = 10.0, value_parser = gigabits)]
@@ -49,6 +50,10 @@ pub(crate) struct Options {
     /// How exact throughput is found, percent of the line
     #[arg(long, default_value_t = 1.0, value_parser = percent)]
     pub(crate) resolution: f64,
+}
+
+fn size(text: &str) -> Result<String, String> {
+    Sizes::parse(text).map(|_| text.to_owned())
 }
 
 fn gigabits(text: &str) -> Result<f64, String> {
