@@ -33,6 +33,7 @@ pub use gro::Gro;
 pub use huge::prefer_huge_pages;
 pub use mbuf::{Mbuf, SharedMbuf};
 pub use offload::HeaderLengths;
+pub(crate) use offload::outermost;
 pub use pool::{MbufPool, PoolBuilder};
 
 /// Brings the start of something closer that will be looked at soon: for what all packets of a batch

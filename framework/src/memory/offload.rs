@@ -19,10 +19,13 @@ const TX_IPV6: u64 = 1 << 56;
 /// Where `tso_segsz` stands in `tx_offload`, and how much stands before it.
 const SEGMENT_SHIFT: u32 = 24;
 
+/// Where software's own note of what is inside of a tunnel stands: in place of DPDK's lengths of the outer headers.
+const INSIDE_SHIFT: u32 = 40;
+
 /// Lengths of the headers of a whole TCP or UDP packet, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderLengths {
-    /// Ethernet, and a tag if it has one.
+    /// Ethernet, and a tag if it has one; of what is inside of a tunnel, all that is before its IP header.
     pub l2: usize,
     /// IP, with options and extension headers.
     pub l3: usize,
@@ -37,13 +40,22 @@ pub struct HeaderLengths {
 impl HeaderLengths {
     /// Of a frame whose headers are all there; nothing for fragments, frames with several tags, and all else.
     pub fn of(frame: &[u8]) -> Option<HeaderLengths> {
-        let (ethernet, mut rest) = Ethernet::parse(frame).ok()?;
-        let (mut kind, mut l2) = (ethernet.ether_type(), size_of::<Ethernet>());
-        if kind == EtherType::VLAN {
-            let (vlan, behind) = Vlan::parse(rest).ok()?;
-            (kind, rest) = (vlan.ether_type(), behind);
-            l2 += size_of::<Vlan>();
-        }
+        let (kind, l2) = outermost(frame)?;
+        Self::of_ip(frame, kind, l2)
+    }
+
+    /// Of the packet in a tunnel whose IP header begins at `inside`.
+    pub fn inside(frame: &[u8], inside: usize) -> Option<HeaderLengths> {
+        let kind = match frame.get(inside)? >> 4 {
+            4 => EtherType::IPV4,
+            6 => EtherType::IPV6,
+            _ => return None,
+        };
+        Self::of_ip(frame, kind, inside)
+    }
+
+    fn of_ip(frame: &[u8], kind: EtherType, l2: usize) -> Option<HeaderLengths> {
+        let rest = frame.get(l2..)?;
         let (l3, protocol, rest) = match kind {
             EtherType::IPV4 => {
                 let (ip, behind) = Ipv4::parse_front(rest).ok()?;
@@ -86,6 +98,17 @@ impl HeaderLengths {
     }
 }
 
+/// What a frame has behind Ethernet, and behind a tag if it has one, and where.
+pub(crate) fn outermost(frame: &[u8]) -> Option<(EtherType, usize)> {
+    let (ethernet, rest) = Ethernet::parse(frame).ok()?;
+    let (kind, l2) = (ethernet.ether_type(), size_of::<Ethernet>());
+    if kind != EtherType::VLAN {
+        return Some((kind, l2));
+    }
+    let (vlan, _) = Vlan::parse(rest).ok()?;
+    Some((vlan.ether_type(), l2 + size_of::<Vlan>()))
+}
+
 impl Mbuf {
     /// Whether its sender left work to the card.
     #[inline]
@@ -109,6 +132,41 @@ impl Mbuf {
         if let Some(size) = segment_size {
             head.ol_flags |= CUTTING_LEFT;
             head.tx_offload = u64::from(size) << SEGMENT_SHIFT;
+        }
+    }
+
+    /// Leaves TCP inside of a tunnel to be cut into segments of at most `segment_size` bytes of payload. The inner IP
+    /// header begins at `inside`; what is before it goes before each segment, lengths and checksums of IP and UDP
+    /// mended. False, and nothing done, when the headers are not there, or of another kind. Only software does it.
+    #[must_use]
+    pub fn leave_tunnel_to_cut(&mut self, segment_size: u16, inside: u16) -> bool {
+        let Some((EtherType::IPV4 | EtherType::IPV6, l2)) = outermost(self.data()) else { return false };
+        // From the outer IP header on: a tag may still be put before it.
+        let behind = usize::from(inside).saturating_sub(l2);
+        let tcp = HeaderLengths::inside(self.data(), inside.into()).is_some_and(|lengths| !lengths.udp);
+        if behind == 0 || !tcp {
+            return false;
+        }
+        self.leave_unfinished(Some(segment_size));
+        self.head_mut().tx_offload |= (behind as u64) << INSIDE_SHIFT;
+        true
+    }
+
+    /// How far behind the outer IP header the inner one is, where that is to be cut; otherwise 0.
+    fn inside_to_cut(&self) -> usize {
+        if self.flags() & CUTTING_LEFT == 0 { 0 } else { (self.head().tx_offload >> INSIDE_SHIFT) as u16 as usize }
+    }
+
+    /// Whether it is to be cut inside of a tunnel.
+    pub(crate) fn cuts_inside(&self) -> bool {
+        self.inside_to_cut() > 0
+    }
+
+    /// The lengths of the headers that its sender left work about.
+    pub(crate) fn unfinished_lengths(&self) -> Option<HeaderLengths> {
+        match self.inside_to_cut() {
+            0 => HeaderLengths::of(self.data()),
+            behind => HeaderLengths::inside(self.data(), outermost(self.data())?.1 + behind),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Doing for a packet what its sender left to a card: see [`Mbuf::is_unfinished`].
 
 use super::DropReason;
-use crate::memory::{HeaderLengths, Mbuf};
-use crate::packet::{Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, checksum};
+use crate::memory::{HeaderLengths, Mbuf, outermost};
+use crate::packet::{EtherType, Header, IpProtocol, Ipv4, Ipv6, PseudoHeader, Tcp, TcpFlags, Udp, checksum};
 
 /// What a port does for packets by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub fn longest_frame(packet: &Mbuf) -> usize {
 
 #[cold]
 fn longest_segment(packet: &Mbuf, size: u16) -> usize {
-    let front = HeaderLengths::of(packet.data()).map_or(usize::MAX, |lengths| lengths.copied());
+    let front = packet.unfinished_lengths().map_or(usize::MAX, |lengths| lengths.copied());
     packet.len().min(front.saturating_add(size.into()))
 }
 
@@ -32,9 +32,9 @@ fn longest_segment(packet: &Mbuf, size: u16) -> usize {
 /// # Errors
 /// The reason why that cannot be; some of the segments may have been sent then, which is `Err(reason, sent)`.
 pub(super) fn finish(mut packet: Mbuf, does: Does, mut send: impl FnMut(Mbuf)) -> Result<usize, (DropReason, usize)> {
-    let Some(lengths) = HeaderLengths::of(packet.data()) else { return Err((DropReason::UNFINISHED, 0)) };
+    let Some(lengths) = packet.unfinished_lengths() else { return Err((DropReason::UNFINISHED, 0)) };
     let cut = packet.segment_size();
-    let asks = if cut.is_some() { does.cutting && !lengths.udp } else { does.checksums };
+    let asks = if cut.is_some() { does.cutting && !lengths.udp && !packet.cuts_inside() } else { does.checksums };
     if asks && packet.ask_card(lengths) {
         send(packet);
         return Ok(1);
@@ -119,6 +119,10 @@ fn segments(
             Some(checksum) => fragment(segment.data_mut(), lengths, place, checksum),
             None => adjust(segment.data_mut(), lengths, place),
         };
+        let adjusted = match packet.cuts_inside() {
+            true => adjusted.and_then(|()| adjust_outer(segment.data_mut(), sent as u16)),
+            false => adjusted,
+        };
         if adjusted.is_none() {
             return Err((DropReason::UNFINISHED, sent));
         }
@@ -163,6 +167,40 @@ fn adjust(frame: &mut [u8], lengths: HeaderLengths, place: Place) -> Option<()> 
     }
     tcp.set_flags(TcpFlags(flags));
     fill_checksum(frame, lengths)
+}
+
+/// Makes copied headers around a tunnel those of a segment, `number` segments behind the first. A UDP checksum of 0
+/// stays (RFC 768: there is none).
+fn adjust_outer(frame: &mut [u8], number: u16) -> Option<()> {
+    let (kind, l2) = outermost(frame)?;
+    let ip = frame.get_mut(l2..)?;
+    let len = u16::try_from(ip.len()).ok()?;
+    let (protocol, l3, pseudo) = match kind {
+        EtherType::IPV4 => {
+            let (ip, _) = Ipv4::parse_front_mut(ip).ok()?;
+            ip.set_total_len(len);
+            ip.set_id(ip.id().wrapping_add(number));
+            ip.fill_checksum();
+            (ip.protocol(), ip.header_len(), PseudoHeader::of_ipv4(ip))
+        }
+        EtherType::IPV6 => {
+            let (ip, behind) = Ipv6::parse_front_mut(ip).ok()?;
+            ip.set_payload_len(len.checked_sub(size_of::<Ipv6>() as u16)?);
+            let upper = ip.upper_layer(behind).ok()?;
+            (upper.protocol, size_of::<Ipv6>() + upper.offset, PseudoHeader::v6(ip.src(), ip.dst(), IpProtocol::UDP))
+        }
+        _ => return None,
+    };
+    if protocol == IpProtocol::UDP {
+        let datagram = ip.get_mut(l3..)?;
+        let len = u16::try_from(datagram.len()).ok()?;
+        let (udp, _) = Udp::parse_front_mut(datagram).ok()?;
+        udp.set_len(len);
+        if udp.has_checksum() {
+            pseudo.fill_udp(datagram).ok()?;
+        }
+    }
+    Some(())
 }
 
 /// Makes copied headers those of a fragment.

@@ -18,6 +18,12 @@ pub(super) const FAMILY: Family = Family {
         },
         Command { pattern: "tso show port:u16", help: "Display it.", run: show_tso },
         Command {
+            pattern: "tunnel_tso set size:u16 port:u16",
+            help: "Set the same for TCP in tunnels, which csum parse-tunnel has to be on for.",
+            run: set_tunnel_tso,
+        },
+        Command { pattern: "tunnel_tso show port:u16", help: "Display it.", run: show_tunnel_tso },
+        Command {
             pattern: "set port port:u16 gro on|off",
             help: "Put segments together that a port receives, or not.",
             run: set_gro,
@@ -78,6 +84,34 @@ fn tell_tso(app: &App, id: u16) {
         _ if app.json => json::config::tso(id, size.copied()),
         Some(size) => say!("TSO segment size for non-tunneled packets is {size}"),
         None => say!("TSO for non-tunneled packets is disabled"),
+    }
+}
+
+fn set_tunnel_tso(app: &mut App, values: &Values) {
+    let (size, id) = (values.u16(2), values.u16(3));
+    let Some(port) = app.stopped_port(id) else { return };
+    port.changed = true;
+    let modes = &mut app.settings.modes;
+    match size {
+        0 => drop(modes.tunnel_tso.remove(&id)),
+        _ if modes.checksum(id).parse_tunnels => drop(modes.tunnel_tso.insert(id, size)),
+        _ => return complain!("Error: csum parse_tunnel must be set so that tunneled packets are recognized"),
+    }
+    tell_tunnel_tso(app, id);
+}
+
+fn show_tunnel_tso(app: &mut App, values: &Values) {
+    let id = values.u16(2);
+    if app.stopped_port(id).is_some() {
+        tell_tunnel_tso(app, id);
+    }
+}
+
+fn tell_tunnel_tso(app: &App, id: u16) {
+    match app.settings.modes.tunnel_tso.get(&id) {
+        size if app.json => json::config::tunnel_tso(id, size.copied()),
+        Some(size) => say!("TSO segment size for tunneled packets is {size}"),
+        None => say!("TSO for tunneled packets is disabled"),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub tunnel_ports: TunnelPorts,
     /// Of `csum`, by TX port: the most payload of a TCP segment, bytes (`tso set`).
     pub tso: BTreeMap<u16, u16>,
+    /// The same inside of tunnels (`tunnel_tso set`).
+    pub tunnel_tso: BTreeMap<u16, u16>,
     /// TX ports whose packets `csum` cuts to `gso_size` (`set port N gso on`).
     pub gso: BTreeSet<u16>,
     /// The longest packet then, bytes (`set gso segsz`).
@@ -74,6 +76,7 @@ impl Default for Config {
             checksums: BTreeMap::new(),
             tunnel_ports: TunnelPorts::default(),
             tso: BTreeMap::new(),
+            tunnel_tso: BTreeMap::new(),
             gso: BTreeSet::new(),
             gso_size: 1514,
             gro: BTreeSet::new(),
@@ -97,8 +100,12 @@ impl Config {
 
     /// How `csum` has packets cut that leave by a port.
     pub(super) fn cut(&self, port: u16) -> Cut {
-        let payload = self.tso.get(&port).copied();
-        Cut { payload, packet: self.gso.contains(&port).then_some(self.gso_size) }
+        Cut {
+            payload: self.tso.get(&port).copied(),
+            inner_payload: self.tunnel_tso.get(&port).copied(),
+            packet: self.gso.contains(&port).then_some(self.gso_size),
+            tunnels: self.checksum(port).parse_tunnels.then_some(self.tunnel_ports),
+        }
     }
 }
 

@@ -31,6 +31,8 @@ impl Default for TunnelPorts {
 pub(super) struct Tunnel {
     /// The IP packet inside, if it is one.
     pub(super) inner: Option<IpLayer>,
+    /// Whether its header would be the same around a packet of another length.
+    pub(super) any_length: bool,
 }
 
 /// What the payload of a tunnel starts with.
@@ -45,10 +47,16 @@ enum Inside {
 
 /// The tunnel that an IP packet is the outside of, if it is.
 pub(super) fn behind(frame: &[u8], outer: IpLayer, ports: TunnelPorts) -> Option<Tunnel> {
-    let (inside, at) = match outer.protocol {
-        IpProtocol::UDP => over_udp(frame, outer.payload, ports)?,
-        IpProtocol::GRE => over_gre(frame, outer.payload)?,
-        IpProtocol::IPV4 if matches!(frame.get(outer.payload)? >> 4, 4 | 6) => (Inside::Version, outer.payload),
+    let ((inside, at), any_length) = match outer.protocol {
+        IpProtocol::UDP => {
+            let tunnel = over_udp(frame, outer.payload, ports)?;
+            // GTP has a length of its own.
+            let [from, to] = [0, 2].map(|at| word(frame, outer.payload + at));
+            (tunnel, from != Some(GTP_CONTROL) && !matches!(to, Some(GTP_CONTROL | GTP_USER)))
+        }
+        // Unless it has a checksum or a number.
+        IpProtocol::GRE => (over_gre(frame, outer.payload)?, word(frame, outer.payload)? & 0x9000 == 0),
+        IpProtocol::IPV4 if matches!(frame.get(outer.payload)? >> 4, 4 | 6) => ((Inside::Version, outer.payload), true),
         _ => return None,
     };
     let inner = match inside {
@@ -57,7 +65,7 @@ pub(super) fn behind(frame: &[u8], outer: IpLayer, ports: TunnelPorts) -> Option
         Inside::Version => IpLayer::by_version(frame, at),
         Inside::Other => None,
     };
-    Some(Tunnel { inner })
+    Some(Tunnel { inner, any_length })
 }
 
 /// By the ports: the first of those that are known, in the original's order.
@@ -177,7 +185,7 @@ pub(super) mod tests {
         }
         let control = Frame::ethernet(OURS, PEER).ipv4([1; 4], [2; 4]).udp(1, GTP_CONTROL).payload([0x40; 16]).build();
         let outer = IpLayer::behind_ethernet(&control, 0).unwrap();
-        assert_eq!(behind(&control, outer, PORTS), Some(Tunnel { inner: None }));
+        assert_eq!(behind(&control, outer, PORTS), Some(Tunnel { inner: None, any_length: false }));
     }
 
     #[test]

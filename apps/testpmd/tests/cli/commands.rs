@@ -45,6 +45,21 @@ fn the_link_of_a_stopped_port_is_down() {
 }
 
 #[test]
+fn tunnels_are_cut_once_they_are_looked_into() {
+    let mut session = Session::ready(&NULL, &[]);
+    session.run("port stop 0");
+    let why = "Error: csum parse_tunnel must be set so that tunneled packets are recognized\n";
+    assert_eq!(session.run("tunnel_tso set 500 0"), why);
+    let [off, on] = ["TSO for tunneled packets is disabled\n", "TSO segment size for tunneled packets is 500\n"];
+    assert_eq!(session.run("tunnel_tso show 0"), off);
+    session.run("csum parse-tunnel on 0");
+    assert_eq!(session.run("tunnel_tso set 500 0"), on);
+    assert_eq!(session.run("tunnel_tso show 0"), on);
+    assert_eq!(session.run("tunnel_tso set 0 0"), off);
+    session.quit();
+}
+
+#[test]
 fn ports_come_and_go() {
     let mut session = Session::ready(&NULL, &[]);
     let attached = session.run("port attach net_null7,size=128");

@@ -96,6 +96,8 @@ set gso segsz 99999
 set port 9 gso off
 show port 9 gso
 tso set 500 0
+tunnel_tso set 500 0
+tunnel_tso show 0
 mac_addr add 0 02:00:00:00:00:01
 mac_addr set 9 02:00:00:00:00:01
 mcast_addr add 0 01:00:5e:00:00:01
@@ -138,6 +140,9 @@ tso set 500 0
 tso set 0 0
 tso show 0
 tso set 500 9
+tunnel_tso show 0
+tunnel_tso set 0 0
+tunnel_tso set 500 9
 start
 port config all max-lro-pkt-size 9000
 port start 0

@@ -110,6 +110,11 @@ pub(crate) fn tso(id: u16, size: Option<u16>) {
     print("tso", json!({ "port": id, "segment_size": size }));
 }
 
+/// `tunnel_tso show`.
+pub(crate) fn tunnel_tso(id: u16, size: Option<u16>) {
+    print("tunnel-tso", json!({ "port": id, "segment_size": size }));
+}
+
 /// `show port N gro`.
 pub(crate) fn gro(id: u16, on: bool, rounds: u32) {
     print("port-gro", json!({ "port": id, "on": on, "flush_cycles": rounds }));
