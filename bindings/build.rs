@@ -39,7 +39,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_stats_reset",
     "rte_eth_xstats_(get|get_names|reset)",
     "rte_eth_from_rings",
-    "rte_eth_call_(rx|tx)_callbacks",
+    "rte_eth_(add|remove|call)_(rx|tx)_callback(s)?",
     "rte_epoll_wait",
     "rte_ring_(create|free)",
     "rte_gro_(ctx_create|ctx_destroy|reassemble|timeout_flush|get_pkt_count)",

@@ -14,10 +14,9 @@ pub unsafe fn rte_eth_rx_burst(port: u16, queue: u16, mbufs: *mut *mut rte_mbuf,
     unsafe {
         let ops = functions(port);
         let (data, callbacks) = of_queue(&(*ops).rxq, queue);
-        let received = (*ops).rx_pkt_burst.unwrap_unchecked()(data, mbufs, count);
         match callbacks.is_null() {
-            true => received,
-            false => show_received(port, queue, mbufs, received, count, callbacks),
+            true => (*ops).rx_pkt_burst.unwrap_unchecked()(data, mbufs, count),
+            false => receive_and_show(port, queue, mbufs, count, callbacks),
         }
     }
 }
@@ -46,19 +45,23 @@ pub unsafe fn rte_eth_tx_burst(port: u16, queue: u16, mbufs: *mut *mut rte_mbuf,
 /// As [`rte_eth_rx_burst`], and the callbacks are the queue's.
 #[cold]
 #[inline(never)]
-unsafe fn show_received(
+unsafe fn receive_and_show(
     port: u16,
     queue: u16,
     mbufs: *mut *mut rte_mbuf,
-    received: u16,
     count: u16,
     callbacks: *mut c_void,
 ) -> u16 {
     // SAFETY: as the caller's.
-    unsafe { rte_eth_call_rx_callbacks(port, queue, mbufs, received, count, callbacks) }
+    unsafe {
+        let ops = functions(port);
+        let (data, _) = of_queue(&(*ops).rxq, queue);
+        let received = (*ops).rx_pkt_burst.unwrap_unchecked()(data, mbufs, count);
+        rte_eth_call_rx_callbacks(port, queue, mbufs, received, count, callbacks)
+    }
 }
 
-/// As [`show_received`], before packets are sent.
+/// As [`receive_and_show`], before packets are sent.
 ///
 /// # Safety
 /// As [`rte_eth_tx_burst`], and the callbacks are the queue's.

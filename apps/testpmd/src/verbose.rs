@@ -67,7 +67,7 @@ impl Verbose {
 
     /// Says what came in on a queue, when that is wanted.
     #[inline]
-    pub(crate) fn received(&self, place: (u16, u16), batch: &Batch) {
+    pub(crate) fn received(&self, place: &(u16, u16), batch: &Batch) {
         if self.shared.received.load(Ordering::Relaxed) {
             self.tell(place, "received", batch);
         }
@@ -76,12 +76,12 @@ impl Verbose {
     /// Says what goes out on a queue.
     pub(crate) fn sent(&self, place: (u16, u16), batch: &Batch) {
         if !batch.is_empty() {
-            self.tell(place, "sent", batch);
+            self.tell(&place, "sent", batch);
         }
     }
 
     #[cold]
-    fn tell(&self, (port, queue): (u16, u16), what: &str, batch: &Batch) {
+    fn tell(&self, &(port, queue): &(u16, u16), what: &str, batch: &Batch) {
         let mut text = format!("port {port}/queue {queue}: {what} {} packets\n", batch.len());
         for packet in batch.packets() {
             text.push_str(&describe(packet, (what == "received").then_some(queue)));

@@ -70,7 +70,7 @@ impl Gro {
         batch.remove_if(|packet, _| prepare(packet).then_some(()), |packet, _, ()| drop(fitting.push(packet, ())));
         let all = fitting.len();
         let mut left = 0;
-        fitting.take_raw(all, |packets, count| {
+        fitting.take_raw(usize::MAX, |packets, count| {
             // SAFETY: the packets are owned, each in one buffer. The library takes over what it does not put to the front.
             left =
                 usize::from(unsafe { dpdk_sys::rte_gro_reassemble(packets, count as u16, self.0.as_ptr()) }).min(count);

@@ -68,7 +68,7 @@ impl Context {
         self.source
     }
 
-    /// Says that the next batch comes from another queue. This is for tests and tools.
+    /// Says that the next batch comes from another queue. Workers do; this is for tests and tools.
     ///
     /// # Panics
     /// When there is no such queue.
@@ -174,13 +174,6 @@ impl Context {
         self.trash.clear();
     }
 
-    /// Says that the next batch comes from the queue at a position, with so many packets.
-    #[inline]
-    pub(crate) fn received(&mut self, source: usize, packets: usize) {
-        self.sources[source].received.add(packets as u64);
-        self.source = source;
-    }
-
     /// Counters of what was dropped while no queue was polled.
     pub(crate) fn without_source(&self) -> &Arc<SourceCounters> {
         &self.without_source
@@ -190,9 +183,9 @@ impl Context {
         self.sources.push(counters);
     }
 
-    pub(crate) fn remove_source(&mut self, at: usize) -> Arc<SourceCounters> {
+    pub(crate) fn remove_source(&mut self, at: usize) {
         self.source = 0;
-        self.sources.remove(at)
+        self.sources.remove(at);
     }
 
     /// Runs `work`; returns how many packets stages said meanwhile that they generated.

@@ -219,7 +219,7 @@ impl TxQueue {
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
         match self.is_special {
             true => self.send_specially(batch),
-            false => self.offer(batch, N),
+            false => self.offer(batch, usize::MAX),
         }
     }
 
@@ -237,7 +237,7 @@ impl TxQueue {
         if self.resting {
             return 0;
         }
-        self.offer(batch, N)
+        self.offer(batch, usize::MAX)
     }
 
     #[inline]

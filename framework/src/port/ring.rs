@@ -76,7 +76,7 @@ impl MbufRing {
 
     /// Puts packets in and returns how many found room. The others stay in the batch, in order.
     pub fn send<M: Copy + Default, const N: usize>(&mut self, batch: &mut Batch<M, N>) -> usize {
-        batch.take_raw(N, |packets, count| {
+        batch.take_raw(usize::MAX, |packets, count| {
             // SAFETY: the ring is alive, and owns what it takes.
             unsafe { dpdk_sys::shim_ring_enqueue_burst(self.raw.0.as_ptr(), packets, count as u32) as usize }
         })

@@ -11,13 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a worker holds of a group: the queues and the pipeline. Closures given to
 /// [`Poller::call`] get at it.
 pub struct Poll<M: Copy + Default, S> {
-    queues: Vec<RxQueue>,
+    queues: Vec<Source>,
     stage: S,
     cx: Context,
     batch: Batch<M>,
     burst: usize,
     /// Whether the worker waits for interrupts of the queues.
     listening: bool,
+}
+
+/// A queue with its counters, which the context has too.
+struct Source {
+    queue: RxQueue,
+    counters: Arc<SourceCounters>,
 }
 
 impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
@@ -34,7 +40,7 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         if self.listening {
             queue.listen()?;
         }
-        self.queues.push(queue);
+        self.queues.push(Source { queue, counters: counters.clone() });
         self.cx.add_source(counters);
         Ok(self.queues.len() - 1)
     }
@@ -44,11 +50,12 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     /// # Panics
     /// When there is none.
     pub fn remove(&mut self, position: usize) -> (RxQueue, Arc<SourceCounters>) {
-        let queue = self.queues.remove(position);
+        let Source { queue, counters } = self.queues.remove(position);
         if self.listening {
             queue.ignore();
         }
-        (queue, self.cx.remove_source(position))
+        self.cx.remove_source(position);
+        (queue, counters)
     }
 
     /// Lets the queues of a port rest, by DPDK's number of it, so that it can be
@@ -59,7 +66,8 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     pub fn rest(&mut self, port: u16, on: bool) -> Result<()> {
         let listening = self.listening;
         let mut outcome = Ok(());
-        for queue in self.queues.iter_mut().filter(|queue| queue.port().id() == port) {
+        let queues = self.queues.iter_mut().map(|source| &mut source.queue);
+        for queue in queues.filter(|queue| queue.port().id() == port) {
             if listening && on {
                 queue.ignore();
             }
@@ -71,20 +79,30 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         outcome
     }
 
-    /// Has stages generate and polls every queue once; returns how many packets that brought.
+    /// Has stages generate and polls every queue; returns how many packets that brought.
     #[inline]
     fn round(&mut self) -> usize {
         let mut received = self.generate();
-        for (at, queue) in self.queues.iter_mut().enumerate() {
-            let count = queue.receive_at_most(&mut self.batch, self.burst);
-            if count == 0 {
-                continue;
-            }
-            received += count;
-            self.cx.received(at, count);
-            self.stage.run(&mut self.batch, &mut self.cx);
-            if !self.batch.is_empty() {
-                self.cx.drop_all(&mut self.batch, DropReason::UNROUTED);
+        // What stages make themselves is to have its share.
+        let bursts = if received == 0 { BURSTS_IN_A_ROW } else { 1 };
+        for (at, Source { queue, counters }) in self.queues.iter_mut().enumerate() {
+            let mut left = bursts;
+            while left > 0 {
+                let count = queue.receive_at_most(&mut self.batch, self.burst);
+                if count == 0 {
+                    break;
+                }
+                left -= 1;
+                received += count;
+                counters.received.add(count as u64);
+                self.cx.set_source(at);
+                self.stage.run(&mut self.batch, &mut self.cx);
+                if !self.batch.is_empty() {
+                    drop_unrouted(&mut self.batch, &mut self.cx);
+                }
+                if count < self.burst {
+                    break;
+                }
             }
         }
         self.stage.flush(&mut self.cx);
@@ -104,11 +122,22 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         self.cx.generated_by(|cx| {
             work(stage, batch, cx);
             if !batch.is_empty() {
-                cx.drop_all(batch, DropReason::UNROUTED);
+                drop_unrouted(batch, cx);
             }
         })
     }
 }
+
+/// What came out of the end of a pipeline.
+#[cold]
+#[inline(never)]
+fn drop_unrouted<M: Copy + Default>(batch: &mut Batch<M>, cx: &mut Context) {
+    cx.drop_all(batch, DropReason::UNROUTED);
+}
+
+/// Bursts that are taken from a queue at most before the others have their turn. One that fills a burst most likely has
+/// more, and what is done once a round is done for all of them then.
+const BURSTS_IN_A_ROW: usize = 4;
 
 /// What a worker runs, whatever its types.
 pub(super) trait Task: Send {
@@ -135,17 +164,17 @@ impl<M: Copy + Default + Send, S: Stage<M>> Task for Running<M, S> {
 
     fn listen(&mut self) -> Result<()> {
         self.poll.listening = true;
-        self.poll.queues.iter().try_for_each(RxQueue::listen)
+        self.poll.queues.iter().try_for_each(|source| source.queue.listen())
     }
 
     fn ignore(&mut self) {
         if std::mem::take(&mut self.poll.listening) {
-            self.poll.queues.iter().for_each(RxQueue::ignore);
+            self.poll.queues.iter().for_each(|source| source.queue.ignore());
         }
     }
 
     fn arm(&self, on: bool) {
-        self.poll.queues.iter().for_each(|queue| queue.arm(on));
+        self.poll.queues.iter().for_each(|source| source.queue.arm(on));
     }
 
     fn flush(&mut self) {
@@ -209,6 +238,8 @@ pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
     };
     let mailbox = Arc::new(Mailbox::new());
     let poller = Poller { mailbox: mailbox.clone(), known: Arc::new(known) };
+    let source = |(at, queue)| Source { queue, counters: cx.source_counters(at).clone() };
+    let queues = queues.into_iter().enumerate().map(source).collect();
     let poll = Poll { queues, stage, cx, batch: Batch::new(), burst: burst.clamp(1, BURST), listening: false };
     (Running { poll, mailbox }, poller)
 }

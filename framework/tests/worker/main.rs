@@ -9,8 +9,8 @@ use iogate::prelude::*;
 use iogate::testkit::{Complete, FakePort, Frame, eal, mac, pool};
 use iogate::worker::cores;
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const WRONG_TABLE: DropReason = DropReason::app(0);
@@ -138,6 +138,51 @@ impl Stage for Lookup {
 
     fn describe(&self, description: &mut iogate::pipeline::Description) {
         description.outlets.push(self.out.counters().clone());
+    }
+}
+
+/// Writes down where batches came from and how long they were, and makes a packet a round if it is to.
+struct Note {
+    seen: Arc<Mutex<Vec<(usize, usize)>>>,
+    makes: Option<MbufPool>,
+}
+
+impl Stage for Note {
+    fn run(&mut self, batch: &mut Batch, cx: &mut Context) {
+        self.seen.lock().unwrap().push((cx.source(), batch.len()));
+        cx.consume_all(batch);
+    }
+
+    fn generate(&mut self, _batch: &mut Batch, cx: &mut Context) {
+        if let Some(packet) = self.makes.as_ref().and_then(MbufPool::alloc) {
+            cx.generated(1);
+            cx.consume(packet);
+        }
+    }
+}
+
+#[test]
+fn a_queue_has_four_full_bursts_before_the_next_one_has_its_turn() {
+    for makes in [false, true] {
+        let pool = pool("turns", 1024);
+        let _complete = Complete::new(&pool);
+        let (mut a, mut b) = (FakePort::with_pool("a", &pool), FakePort::with_pool("b", &pool));
+        a.inject_many((0..170).map(number));
+        b.inject_many((0..40).map(number));
+        let seen = Arc::default();
+        let stage = Note { seen: Arc::clone(&seen), makes: makes.then(|| pool.clone()) };
+        let mut runtime = runtime();
+        let poller = runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap(), b.port.rx(0).unwrap()], stage);
+        runtime.start().unwrap();
+        wait_until("all packets are taken", || poller.totals().received == 210);
+        assert!(runtime.stop().unwrap().balanced());
+        let (full, ends) = ((0, 32), [(1, 32), (1, 8), (0, 10)]);
+        let expected = match makes {
+            false => vec![full, full, full, full, ends[0], ends[1], full, ends[2]],
+            // It has its share of the time: one burst of each queue for a packet that it makes.
+            true => vec![full, ends[0], full, ends[1], full, full, full, ends[2]],
+        };
+        assert_eq!(*seen.lock().unwrap(), expected, "a stage that makes packets: {makes}");
     }
 }
 

@@ -87,7 +87,7 @@ impl Surrounded {
 
     /// Works on packets that are the stream's.
     fn work(&mut self, batch: &mut Batch, cx: &mut Context) {
-        self.verbose.received(self.place, batch);
+        self.verbose.received(&self.place, batch);
         if let Some(observer) = &mut self.observer {
             observer.received(batch);
         }
@@ -104,7 +104,7 @@ impl Stage for Surrounded {
         if !self.bare {
             return self.receive(batch, cx);
         }
-        self.verbose.received(self.place, batch);
+        self.verbose.received(&self.place, batch);
         self.mode.run(batch, cx);
     }
 

@@ -9,7 +9,11 @@ pub(super) struct MacSwap;
 impl Stage for MacSwap {
     #[inline]
     fn run(&mut self, batch: &mut Batch, _cx: &mut Context) {
-        batch.headers_mut::<Ethernet>().for_each(Ethernet::swap_addresses);
+        for packet in batch.packets_mut() {
+            if let Ok(ethernet) = packet.header_mut::<Ethernet>() {
+                ethernet.swap_addresses();
+            }
+        }
     }
 }
 
