@@ -24,44 +24,66 @@ pub(crate) fn read(path: &Path) -> Result<Report> {
         .with_context(|| format!("{} is no report of this version of iogate-bench", path.display()))
 }
 
-/// A table of all figures that both have, and the names of those that became worse.
+/// A table of all figures, and the names of those that became worse.
 pub(crate) fn compare(old: &Report, new: &Report) -> (Listing, Vec<String>) {
-    let mut rows = Vec::new();
-    let mut worse = Vec::new();
+    let (mut rows, mut worse) = (Vec::new(), Vec::new());
     let mut add = |name: String, before: String, after: String, change: f64, verdict: Verdict| {
         let word = match verdict {
             Verdict::Same => "",
             Verdict::Better => "better",
             Verdict::Worse => "WORSE",
         };
-        rows.push(vec![name.clone(), before, after, format!("{:+.1} %", change * 100.0), word.to_owned()]);
+        rows.push([name.clone(), before, after, format!("{:+.1} %", change * 100.0), word.to_owned()]);
         if verdict == Verdict::Worse {
             worse.push(name);
         }
     };
+    let mut unpaired = Vec::new();
+    let mut alone = |name: String, [before, after]: [&str; 2], word: &str| {
+        unpaired.push([name, before.to_owned(), after.to_owned(), "-".to_owned(), word.to_owned()]);
+    };
+
     for after in &new.comparisons {
-        let same = |other: &&Comparison| (&other.name, &other.peer) == (&after.name, &after.peer);
-        let name = format!("{} / {}", after.name, after.peer);
-        match old.comparisons.iter().find(same) {
+        match within(old, after) {
             Some(before) => {
                 let verdict = judge(before.ratio, before.ratios, after.ratio, after.ratios, after.less_is_better());
-                add(name, ratio(before), ratio(after), after.ratio / before.ratio - 1.0, verdict);
+                add(name(after), ratio(before), ratio(after), after.ratio / before.ratio - 1.0, verdict);
             }
-            None => add(name, "-".to_owned(), ratio(after), 0.0, Verdict::Same),
+            None => alone(name(after), ["-", &ratio(after)], "new"),
         }
     }
+    for before in old.comparisons.iter().filter(|row| within(new, row).is_none()) {
+        alone(name(before), [&ratio(before), "-"], "gone");
+    }
+    let path = |name: &str| format!("instructions, {name}");
     for (name, after) in &new.instructions {
-        let Some(before) = old.instructions.get(name) else { continue };
+        let Some(before) = old.instructions.get(name) else {
+            alone(path(name), ["-", &format!("{after:.1}")], "new");
+            continue;
+        };
         let change = after / before - 1.0;
         let verdict = match change {
             more if more > MORE_INSTRUCTIONS => Verdict::Worse,
             less if less < -MORE_INSTRUCTIONS => Verdict::Better,
             _ => Verdict::Same,
         };
-        add(format!("instructions, {name}"), format!("{before:.1}"), format!("{after:.1}"), change, verdict);
+        add(path(name), format!("{before:.1}"), format!("{after:.1}"), change, verdict);
+    }
+    for (name, before) in old.instructions.iter().filter(|(name, _)| !new.instructions.contains_key(*name)) {
+        alone(path(name), [&format!("{before:.1}"), "-"], "gone");
     }
     let head = ["ours / peer", "old ratio", "new ratio", "change", ""].map(String::from).to_vec();
+    let rows = rows.into_iter().chain(unpaired).map(Vec::from).collect();
     (Listing { name: "beyond the noise: the spreads of both runs do not touch".to_owned(), head, rows }, worse)
+}
+
+/// The row of a report that is about the same.
+fn within<'a>(report: &'a Report, row: &Comparison) -> Option<&'a Comparison> {
+    report.comparisons.iter().find(|other| (&other.name, &other.peer) == (&row.name, &row.peer))
+}
+
+fn name(row: &Comparison) -> String {
+    format!("{} / {}", row.name, row.peer)
 }
 
 fn ratio(row: &Comparison) -> String {
@@ -100,6 +122,18 @@ mod tests {
         assert_eq!(names(&report("cycles/packet", [13.0, 13.5, 14.0], 100.0)), ["a row / testpmd"]);
         assert!(names(&report("cycles/packet", [5.0, 6.0, 7.0], 100.0)).is_empty(), "fewer cycles are better");
         assert_eq!(names(&report("cycles/packet", [10.0, 11.0, 12.0], 104.0)), ["instructions, io"]);
+    }
+
+    #[test]
+    fn what_only_one_report_has_is_said() {
+        let (none, some) = (Report::default(), report("Mpps", [1.0, 2.0, 3.0], 100.0));
+        let words = |old: &Report, new: &Report| {
+            let (listing, worse) = compare(old, new);
+            assert!(worse.is_empty());
+            listing.rows.iter().map(|row| row[4].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(words(&none, &some), ["new", "new"]);
+        assert_eq!(words(&some, &none), ["gone", "gone"]);
     }
 
     #[test]
