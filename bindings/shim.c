@@ -674,13 +674,6 @@ static int remember_event(uint16_t port, enum rte_eth_event_type type, void *unu
 	return 0;
 }
 
-int shim_has_link_interrupt(uint16_t port)
-{
-	struct rte_eth_dev_info info;
-
-	return rte_eth_dev_info_get(port, &info) == 0 && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
-}
-
 int shim_events_watch(uint16_t port)
 {
 	if (port < RTE_MAX_ETHPORTS)

@@ -257,8 +257,6 @@ int shim_stats_get(uint16_t port, struct shim_stats *stats);
 #define SHIM_EVENT_RESET 1u
 #define SHIM_EVENT_REMOVED 2u
 /* Remembers events of an open port until they are taken; ends when the port is closed. */
-/* Whether a device tells of its link by an interrupt. */
-int shim_has_link_interrupt(uint16_t port);
 int shim_events_watch(uint16_t port);
 unsigned int shim_events_take(uint16_t port);
 

@@ -1,7 +1,7 @@
 //! How a device is to run: queues, descriptors, offloads.
 
 use super::device::attach_hint;
-use super::info::{PortInfo, raw_info};
+use super::info::raw_info;
 use super::{Device, MAX_QUEUES};
 use crate::error::{Errno, Error, Result};
 use crate::memory::MbufPool;
@@ -128,12 +128,6 @@ fn own<'a>(list: &'a mut Vec<(u16, QueueConfig)>, common: &QueueConfig, queue: u
     &mut list[at].1
 }
 
-/// Whether it is a virtio-user device that listens: only the interrupt that tells of its link has DPDK take the next
-/// peer, when one has gone.
-fn listens(info: &PortInfo) -> bool {
-    info.driver == "net_virtio_user" && info.arguments.split(',').any(|argument| argument == "server=1")
-}
-
 /// What DPDK counts of a packet besides its MTU, bytes.
 const ETHERNET_AND_FCS: u32 = 18;
 
@@ -172,10 +166,6 @@ pub(super) fn apply(device: &Device, config: &PortConfig, pool: &MbufPool) -> Re
     }
     if config.interrupts {
         conf.intr_conf.set_rxq(1);
-    }
-    // SAFETY: reads the flags of an open device.
-    if listens(info) && unsafe { dpdk_sys::shim_has_link_interrupt(id) } != 0 {
-        conf.intr_conf.set_lsc(1);
     }
     // SAFETY: `conf` is a valid, initialised configuration that the call copies.
     let configured = unsafe { dpdk_sys::rte_eth_dev_configure(id, rx_queues, tx_queues, &conf) };

@@ -159,28 +159,6 @@ fn vhost_calls_virtio() {
 }
 
 #[test]
-fn virtio_that_listens_takes_one_vhost_after_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = pool("one after the other", 8192);
-    let _complete = Complete::new(&pool);
-    let socket = folder.path().join("server");
-    let host = || start(&format!("vhost:{},client=1", socket.display()), &pool);
-    let mut first = Some(host());
-    let card = start(&format!("virtio_user:{},server=1", socket.display()), &pool);
-    for _ in 0..3 {
-        let host = first.take().unwrap_or_else(host);
-        let end = Instant::now() + Duration::from_secs(20);
-        // Nobody asks the card for its link, which would have its driver look.
-        while !host.link().unwrap().up {
-            assert!(Instant::now() < end, "the card does not take another host");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        cross(&card, &host, &pool);
-        cross(&host, &card, &pool);
-    }
-}
-
-#[test]
 fn memif_joins_two_processes() {
     const NAME: &str = "guests::memif_joins_two_processes";
     if let Ok(socket) = std::env::var("IOGATE_TEST_PEER") {
