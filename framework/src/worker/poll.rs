@@ -2,7 +2,7 @@
 
 use super::mailbox::Mailbox;
 use crate::error::Result;
-use crate::memory::{BURST, Batch};
+use crate::memory::Batch;
 use crate::pipeline::{Context, Description, DropReason, Flow, OutletCounters, SourceCounters, Stage, Totals};
 use crate::port::RxQueue;
 use crate::telemetry::StageStats;
@@ -16,6 +16,8 @@ pub struct Poll<M: Copy + Default, S> {
     cx: Context,
     batch: Batch<M>,
     burst: usize,
+    /// Full bursts that are taken from a queue before the next one has its turn.
+    in_a_row: usize,
     /// Whether the worker waits for interrupts of the queues.
     listening: bool,
 }
@@ -84,7 +86,7 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
     fn round(&mut self) -> usize {
         let mut received = self.generate();
         // What stages make themselves is to have its share.
-        let bursts = if received == 0 { BURSTS_IN_A_ROW } else { 1 };
+        let bursts = if received == 0 { self.in_a_row } else { 1 };
         for (at, Source { queue, counters }) in self.queues.iter_mut().enumerate() {
             let mut left = bursts;
             while left > 0 {
@@ -134,10 +136,6 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
 fn drop_unrouted<M: Copy + Default>(batch: &mut Batch<M>, cx: &mut Context) {
     cx.drop_all(batch, DropReason::UNROUTED);
 }
-
-/// Bursts that are taken from a queue at most before the others have their turn. One that fills a burst most likely has
-/// more, and what is done once a round is done for all of them then.
-const BURSTS_IN_A_ROW: usize = 4;
 
 /// What a worker runs, whatever its types.
 pub(super) trait Task: Send {
@@ -226,6 +224,7 @@ pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
     queues: Vec<RxQueue>,
     stage: S,
     burst: usize,
+    in_a_row: usize,
 ) -> (Running<M, S>, Poller<M, S>) {
     let cx = Context::new(queues.len());
     let mut description = Description::default();
@@ -240,7 +239,7 @@ pub(super) fn group<M: Copy + Default + Send, S: Stage<M>>(
     let poller = Poller { mailbox: mailbox.clone(), known: Arc::new(known) };
     let source = |(at, queue)| Source { queue, counters: cx.source_counters(at).clone() };
     let queues = queues.into_iter().enumerate().map(source).collect();
-    let poll = Poll { queues, stage, cx, batch: Batch::new(), burst: burst.clamp(1, BURST), listening: false };
+    let poll = Poll { queues, stage, cx, batch: Batch::new(), burst, in_a_row, listening: false };
     (Running { poll, mailbox }, poller)
 }
 

@@ -162,8 +162,8 @@ impl Stage for Note {
 }
 
 #[test]
-fn a_queue_has_four_full_bursts_before_the_next_one_has_its_turn() {
-    for makes in [false, true] {
+fn a_queue_has_its_full_bursts_before_the_next_one_has_its_turn() {
+    for (in_a_row, makes) in [(1, false), (4, false), (4, true)] {
         let pool = pool("turns", 1024);
         let _complete = Complete::new(&pool);
         let (mut a, mut b) = (FakePort::with_pool("a", &pool), FakePort::with_pool("b", &pool));
@@ -172,17 +172,18 @@ fn a_queue_has_four_full_bursts_before_the_next_one_has_its_turn() {
         let seen = Arc::default();
         let stage = Note { seen: Arc::clone(&seen), makes: makes.then(|| pool.clone()) };
         let mut runtime = runtime();
-        let poller = runtime.worker(core()).unwrap().poll([a.port.rx(0).unwrap(), b.port.rx(0).unwrap()], stage);
+        let worker = runtime.worker(core()).unwrap().bursts_in_a_row(in_a_row);
+        let poller = worker.poll([a.port.rx(0).unwrap(), b.port.rx(0).unwrap()], stage);
         runtime.start().unwrap();
         wait_until("all packets are taken", || poller.totals().received == 210);
         assert!(runtime.stop().unwrap().balanced());
         let (full, ends) = ((0, 32), [(1, 32), (1, 8), (0, 10)]);
-        let expected = match makes {
-            false => vec![full, full, full, full, ends[0], ends[1], full, ends[2]],
+        let expected = match (in_a_row, makes) {
+            (4, false) => vec![full, full, full, full, ends[0], ends[1], full, ends[2]],
             // It has its share of the time: one burst of each queue for a packet that it makes.
-            true => vec![full, ends[0], full, ends[1], full, full, full, ends[2]],
+            _ => vec![full, ends[0], full, ends[1], full, full, full, ends[2]],
         };
-        assert_eq!(*seen.lock().unwrap(), expected, "a stage that makes packets: {makes}");
+        assert_eq!(*seen.lock().unwrap(), expected, "{in_a_row} in a row, a stage that makes packets: {makes}");
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn start(app: &App, plan: &Plan, first: Option<u64>) -> Result<Runnin
     for (number, (lcore, links)) in plan.cores.iter().enumerate() {
         let worker = runtime.worker(lcore.core)?;
         worker.idle(if app.options.sleep { Idle::SOFTWARE } else { Idle::Spin });
-        worker.burst(usize::from(app.settings.burst.max(1)));
+        worker.burst(usize::from(app.settings.burst.max(1))).bursts_in_a_row(BURSTS_IN_A_ROW);
         for link in links {
             let (built, sent) = prepare(app, &config, link, number as u8, first, &mut relays)?;
             let place = (link.rx_port, link.rx_queue);
@@ -98,6 +98,10 @@ fn soft_rx(app: &App, link: &Link) -> Option<Box<Rx>> {
 /// Rings of ports that have fewer TX queues than there are streams to them: one for each queue of the device.
 #[derive(Default)]
 struct Relays(BTreeMap<(u16, u16), MbufRing>);
+
+/// Full bursts of a queue before the next one has its turn: most modes do next to nothing with a packet, so that what is
+/// done once a round counts.
+const BURSTS_IN_A_ROW: usize = 4;
 
 /// Packets that may wait in one for the stream that sends them.
 const RELAYED: u32 = 1024;
