@@ -2,7 +2,7 @@
 
 use crate::cli::{Bench, Cli, Command, Run, Scenario, WorkArgs};
 use crate::output::{Screen, complain, say};
-use crate::{BROKEN, LOST, WRONG};
+use crate::{BROKEN, FAILED, LOST, WRONG};
 use anyhow::{Context as _, Result, bail};
 use clap::CommandFactory;
 use iogate_pktgen::capture::{Capture, WAITING};
@@ -79,7 +79,8 @@ pub(crate) fn execute(command: Command) -> Result<u8> {
             Ok(0)
         }
         Command::Man { folder } => {
-            clap_mangen::generate_to(Cli::command(), &folder)
+            std::fs::create_dir_all(&folder)
+                .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
                 .with_context(|| format!("cannot write manual pages into {}", folder.display()))?;
             Ok(0)
         }
@@ -161,7 +162,7 @@ fn run(steps: &[Step], bench: Bench) -> Result<u8> {
     let rig = Rig::start(&eal, &wiring, longest, captures)?;
     let capture = bench.capture.as_ref().map(|file| Capture::begin(file, bench.capture_most)).transpose()?;
     let mut screen = Screen::new(bench.output)?;
-    let mut code = 0;
+    let (mut code, mut failed) = (0, None);
     for step in steps {
         let trial = Trial {
             duration: step.duration,
@@ -173,10 +174,16 @@ fn run(steps: &[Step], bench: Bench) -> Result<u8> {
             ..Trial::new(step.frames.clone(), step.pace)
         };
         screen.begin();
-        let outcome =
-            rig.tester().run_watched(&trial, bench.interval, &|| asked.load(Ordering::Relaxed), |outcome| {
-                screen.progress(&step.name, outcome)
-            })?;
+        let outcome = rig.tester().run_watched(&trial, bench.interval, &|| asked.load(Ordering::Relaxed), |outcome| {
+            screen.progress(&step.name, outcome)
+        });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                failed = Some(error.into());
+                break;
+            }
+        };
         let broken = step.limits.broken(&outcome);
         screen.end(&step.name, &outcome, &broken)?;
         match outcome.ended {
@@ -190,8 +197,12 @@ fn run(steps: &[Step], bench: Bench) -> Result<u8> {
     }
     // Workers and ports first: what they still hold comes to the capture.
     drop(rig);
-    let captured = capture.map(Capture::finish).transpose()?;
+    let captured = capture.map(Capture::finish).transpose().unwrap_or_else(|error| {
+        failed.get_or_insert(error);
+        None
+    });
     let file = bench.capture.map(|file| file.display().to_string());
-    screen.finish(file.zip(captured), code)?;
-    Ok(code)
+    // What was measured is said in any case.
+    screen.finish(file.zip(captured), if failed.is_some() { FAILED } else { code })?;
+    failed.map_or(Ok(code), Err)
 }

@@ -30,7 +30,7 @@ pub struct SendCounters {
     /// For each channel, frames and bytes without FCS that were made and handed to the port. For stamped frames this is
     /// how many sequence numbers were given out.
     channels: Box<[Counted]>,
-    unsent: Box<[Counter]>,
+    unsent: Box<[Counted]>,
     wire_bits: Counter,
     held: Counter,
     dry: Counter,
@@ -44,7 +44,7 @@ impl SendCounters {
     /// For so many channels of a receiver, of which a sender uses its own.
     pub fn new(channels: usize) -> Self {
         let (wire_bits, held, dry, forgiven, lateness, last, done) = Default::default();
-        let unsent = (0..channels).map(|_| Counter::default()).collect();
+        let unsent = (0..channels).map(|_| Counted::default()).collect();
         let channels = (0..channels).map(|_| Counted::default()).collect();
         SendCounters { channels, unsent, wire_bits, held, dry, forgiven, lateness, last, done }
     }
@@ -59,7 +59,7 @@ impl SendCounters {
         self.channels.iter().map(Counted::packets).sum()
     }
 
-    /// Bits on the wire of all frames made.
+    /// Bits on the wire of all frames made, at the end without those that the port did not take.
     pub fn wire_bits(&self) -> u64 {
         self.wire_bits.get()
     }
@@ -75,8 +75,8 @@ impl SendCounters {
     }
 
     /// Frames of a channel that the port did not take before the end.
-    pub fn unsent(&self, channel: usize) -> u64 {
-        self.unsent[channel].get()
+    pub fn unsent(&self, channel: usize) -> &Counted {
+        &self.unsent[channel]
     }
 
     /// Frames or bits, as the pace counts, that were due and given up because they were too late.
@@ -120,7 +120,7 @@ struct Running {
     next: Option<Chosen>,
     constant: Option<u16>,
     /// Channels of the last frames, of which the port may not take some: a burst waits at most.
-    recent: [u16; BURST],
+    recent: [(u16, u16); BURST],
     made: usize,
     /// Drops of the outlet before this load.
     dropped: u64,
@@ -131,7 +131,7 @@ impl Load {
     pub fn new(mut order: Order) -> Self {
         order.burst = order.burst.clamp(1, BURST);
         let constant = order.traffic.constant_len().and_then(|len| u16::try_from(len).ok());
-        let (chosen, recent) = ([None; BURST], [0; BURST]);
+        let (chosen, recent) = ([None; BURST], [(0, 0); BURST]);
         Load(Box::new(Running { order, chosen, waiting: 0, next: None, constant, recent, made: 0, dropped: 0 }))
     }
 }
@@ -172,8 +172,9 @@ impl Running {
         let counters = &self.order.counters;
         let unsent = outlet.counters().drops().total() - self.dropped;
         for back in 1..=self.made.min(unsent as usize).min(BURST) {
-            let channel = self.recent[(self.made - back) % BURST];
-            counters.unsent[usize::from(channel)].add(1);
+            let (channel, len) = self.recent[(self.made - back) % BURST];
+            counters.unsent[usize::from(channel)].add(len.into());
+            counters.wire_bits.add(wire_bits(len.into()).wrapping_neg());
         }
         counters.forgiven.add(self.order.pacer.forgiven());
         counters.done.store(true, Ordering::Release);
@@ -223,7 +224,7 @@ impl Running {
             let frame = packet.data_mut();
             let channel = order.traffic.write(chosen, frame, now);
             order.counters.channels[usize::from(channel)].add(frame.len());
-            self.recent[self.made % BURST] = channel;
+            self.recent[self.made % BURST] = (channel, frame.len() as u16);
             self.made += 1;
             bits += wire_bits(frame.len());
         }

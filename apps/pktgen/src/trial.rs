@@ -46,6 +46,7 @@ use iogate::port::Port;
 use iogate::prelude::*;
 use iogate::telemetry::{cycles, cycles_per_second};
 use iogate::worker::Worker;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +94,8 @@ pub struct Tester {
     senders: Vec<Poller<(), Sender>>,
     receivers: Vec<Poller<(), Receiver>>,
     ports: Vec<Port>,
+    /// Those whose link was up in one of the trials.
+    seen_up: RefCell<Vec<u16>>,
 }
 
 impl Tester {
@@ -140,7 +143,7 @@ impl Tester {
         let ended = loop {
             std::thread::sleep(LOOK.min(interval));
             if running.is_sent() {
-                break Ended::Complete;
+                break running.lost_at_the_end().map_or(Ended::Complete, Ended::Lost);
             }
             if asked() {
                 break Ended::Asked;
@@ -155,6 +158,7 @@ impl Tester {
                 }
             }
         };
+        running.over = Some(cycles());
         // What was counted stands also when a worker does not answer any more.
         let failed = |error: iogate::Error| Ended::Lost(error.to_string());
         let ends = self.senders.iter().map(|sender| sender.call(|poll| poll.stage_mut().end()).map(drop));
@@ -171,6 +175,8 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How often ports are asked for their links, and how often in a row one must be down to be taken for lost.
 const ASK_PORTS: Duration = Duration::from_millis(100);
 const DOWN_IN_A_ROW: u32 = 5;
+/// For how long a port may take nothing of a load that has a number of frames, but no time in which to send them.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// A trial on its way.
 struct Running<'a> {
@@ -179,9 +185,13 @@ struct Running<'a> {
     sent: Vec<Arc<SendCounters>>,
     received: Vec<Arc<ReceiveCounters>>,
     started: u64,
+    over: Option<u64>,
     asked: Instant,
-    /// For each port that was up at the start, how often in a row it was down.
+    /// For each port that was up at the start or before, how often in a row it was down.
     up: Vec<(Port, u32)>,
+    /// When a port took something last, or did not have to; bits that were made by then, and rounds in which it took
+    /// nothing.
+    moved: (Instant, u64, u64),
 }
 
 impl<'a> Running<'a> {
@@ -219,9 +229,16 @@ impl<'a> Running<'a> {
             });
             drop(sender.call(|poll| poll.stage_mut().begin(load))?);
         }
-        let up = tester.ports.iter().filter(|port| port.link().is_ok_and(|link| link.up));
-        let up = up.map(|port| (port.clone(), 0)).collect();
-        Ok(Running { tester, trial, sent, received, started, asked: Instant::now(), up })
+        let mut seen_up = tester.seen_up.borrow_mut();
+        for port in &tester.ports {
+            if !seen_up.contains(&port.id()) && is_up(port) {
+                seen_up.push(port.id());
+            }
+        }
+        let up =
+            tester.ports.iter().filter(|port| seen_up.contains(&port.id())).map(|port| (port.clone(), 0)).collect();
+        let (asked, moved) = (Instant::now(), (Instant::now(), 0, 0));
+        Ok(Running { tester, trial, sent, received, started, over: None, asked, up, moved })
     }
 
     fn is_sent(&self) -> bool {
@@ -239,12 +256,37 @@ impl<'a> Running<'a> {
         }
         let mut lost = None;
         for (port, down) in &mut self.up {
-            *down = if port.link().is_ok_and(|link| link.up) { 0 } else { *down + 1 };
+            *down = if is_up(port) { 0 } else { *down + 1 };
             if *down >= DOWN_IN_A_ROW {
                 lost = Some(format!("port {}: its link went down", port.spec()));
             }
         }
-        lost
+        lost.or_else(|| self.stuck())
+    }
+
+    /// Whether the ports take nothing any more: who has a time in which to send gives up after it.
+    fn stuck(&mut self) -> Option<String> {
+        let total = |count: fn(&SendCounters) -> u64| self.sent.iter().map(|sender| count(sender)).sum::<u64>();
+        let (bits, held) = (total(SendCounters::wire_bits), total(SendCounters::held));
+        let (since, bits_before, held_before) = self.moved;
+        if bits != bits_before || held == held_before {
+            self.moved = (Instant::now(), bits, held);
+            return None;
+        }
+        self.moved.2 = held;
+        let is_stuck = self.trial.duration.is_none() && since.elapsed() >= STUCK;
+        is_stuck.then(|| format!("the port took nothing for {} s", STUCK.as_secs()))
+    }
+
+    /// What has gone away when everything seems to be sent, also within the last moment.
+    fn lost_at_the_end(&mut self) -> Option<String> {
+        while !self.up.iter().all(|(port, _)| is_up(port)) {
+            if let Some(lost) = self.lost() {
+                return Some(lost);
+            }
+            std::thread::sleep(ASK_PORTS);
+        }
+        None
     }
 
     /// Waits for what has not come back.
@@ -285,8 +327,10 @@ impl<'a> Running<'a> {
             for (worker, sender) in sent.iter().enumerate() {
                 let channel = number * workers + worker;
                 let counted = sender.channel(channel);
-                stream.sent += counted.packets() - sender.unsent(channel);
-                stream.sent_bytes += counted.bytes() + counted.packets() * FCS;
+                let unsent = sender.unsent(channel);
+                let packets = counted.packets() - unsent.packets();
+                stream.sent += packets;
+                stream.sent_bytes += counted.bytes() - unsent.bytes() + packets * FCS;
             }
             for receiver in received {
                 let counters = receiver.stream(number);
@@ -304,7 +348,7 @@ impl<'a> Running<'a> {
         let last = sent.iter().map(|sender| sender.last()).max().unwrap_or(0);
         let given_up: u64 = sent.iter().map(|sender| sender.forgiven()).sum();
         let lateness: Vec<_> = sent.iter().map(|sender| sender.lateness().snapshot()).collect();
-        let until = if self.is_sent() { last } else { cycles() };
+        let until = if ended == Ended::Complete { last } else { self.over.unwrap_or_else(cycles) };
         let ticks = until.saturating_sub(self.started) as f64;
         let elapsed = Duration::from_secs_f64(ticks / cycles_per_second().max(1) as f64);
         // The last frame's turn on the wire is a part of the time.
@@ -328,6 +372,10 @@ impl<'a> Running<'a> {
             ended,
         }
     }
+}
+
+fn is_up(port: &Port) -> bool {
+    port.link().is_ok_and(|link| link.up)
 }
 
 /// A trial without end.

@@ -405,8 +405,12 @@ fn receivers_share_the_work() {
 /// Starts a run, has something happen while it sends, and expects that the port is said to be lost and that the result
 /// so far is kept.
 fn vanishes(ports: &[&str], port: &str, happen: impl FnOnce()) {
-    let how = ["--memory", "128", "--rate", "1kpps", "-o", "text", "--interval", "100ms", "--drain", "100ms"];
-    let mut run = Command::new(PKTGEN).arg("run").args(ports).args(how).stdout(Stdio::piped()).spawn().unwrap();
+    vanishes_in(&[&["run", "--rate", "1kpps"], ports].concat(), port, happen);
+}
+
+fn vanishes_in(command: &[&str], port: &str, happen: impl FnOnce()) {
+    let how = ["--memory", "128", "-o", "text", "--interval", "100ms", "--drain", "100ms"];
+    let mut run = Command::new(PKTGEN).args(command).args(how).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
     lines.next().expect("it reports while it runs").unwrap();
     lines.next().expect("and again").unwrap();
@@ -426,6 +430,26 @@ fn an_interface_that_vanishes_leaves_the_result() {
         vanishes(&["--tx", "af_packet:a0", "--rx", "af_packet:b0"], "af_packet:", || drop(sh("ip link del a0")));
         vanishes(&["--tx", "tap:t0"], "tap:t0", || drop(sh("ip link del t0")));
     });
+}
+
+/// Steps that are over before a link is down for long, and one that would never be.
+#[test]
+fn an_interface_that_vanishes_between_short_steps_ends_them() {
+    in_namespace("an_interface_that_vanishes_between_short_steps_ends_them", || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("short.toml").display().to_string();
+        let step =
+            |end: &str| format!("[[step]]\nname = \"one\"\nframe = \"ethernet/ipv4/udp\"\nrate = \"1kpps\"\n{end}\n");
+        std::fs::write(&file, step("duration = \"250ms\"").repeat(20) + &step("count = 5000")).unwrap();
+        vanishes_in(&["scenario", &file, "--tx", "tap:t1"], "tap:t1", || drop(sh("ip link del t1")));
+    });
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_leaves_the_result() {
+    let to_nowhere = ["run", "--tx", "ring", "--rx", "ring", "--memory", "128", "--rate", "10kpps", "--count", "500"];
+    let report = json(&[&to_nowhere[..], &["--capture", "/dev/full"]].concat(), 1);
+    assert_eq!((&report["steps"][0]["sent"]["frames"], &report["exit_code"]), (&500.into(), &1.into()));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Options {
 }
 
 /// What came of one size. Rates are parts of the line's, 0 to 1.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     size: String,
     /// Frames a second that the line carries.
@@ -101,7 +101,7 @@ pub(crate) struct Outcome {
     /// By rate: the part that was lost.
     loss: Vec<(f64, f64)>,
     /// Frames at line rate without loss, and for how long there was nothing to lose.
-    back_to_back: u64,
+    back_to_back: Option<u64>,
     /// The most that the generator sent, of the line's rate; below 1 it may be what limits.
     most_sent: f64,
 }
@@ -110,8 +110,8 @@ pub(crate) struct Outcome {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     outcomes: Vec<Outcome>,
-    /// Why there are no more, where there should be.
-    failed: Option<String>,
+    /// The size that could not be measured to its end, and why.
+    failed: Option<(String, String)>,
 }
 
 /// The gateway with three sizes.
@@ -143,9 +143,8 @@ pub(crate) fn compare(plan: Plan, options: &Options, report: &mut Report) -> Res
         let job = Job::Rfc2544 { options: Options { sizes: sizes.to_vec(), ..options.clone() } };
         let measured: Measured = alone::spawn(&job, plan)?;
         outcomes.extend(measured.outcomes);
-        if let Some(failed) = measured.failed {
-            let first = options.sizes.get(outcomes.len()).map_or("", |size| size);
-            let note = format!("rfc2544: not measured from size {first} on: {failed}");
+        if let Some((size, failed)) = measured.failed {
+            let note = format!("rfc2544: size {size} is not measured to its end, and none behind it: {failed}");
             say(&note);
             report.notes.push(note);
             break;
@@ -163,7 +162,7 @@ pub(crate) fn compare(plan: Plan, options: &Options, report: &mut Report) -> Res
             of_line(outcome.ndr),
             mpps(outcome.pdr),
             of_line(outcome.pdr),
-            outcome.back_to_back.to_string(),
+            outcome.back_to_back.map_or("-".to_owned(), |frames| frames.to_string()),
             format!("{:.1} %", outcome.most_sent * 100.0),
         ]
     };
@@ -260,52 +259,44 @@ fn all_sizes(tester: &Tester, plan: Plan, options: &Options, frames: Vec<Prepare
     let mut outcomes = Vec::new();
     for (size, frames) in options.sizes.iter().zip(frames) {
         let mut bench = Bench { tester, frames, line, duration, most_sent: 0.0 };
-        match bench.all(size, options.resolution / 100.0) {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => return Ok(Measured { outcomes, failed: Some(format!("{error:#}")) }),
+        let mut outcome = Outcome { size: size.clone(), ..Outcome::default() };
+        let done = bench.all(options.resolution / 100.0, &mut outcome);
+        outcomes.push(Outcome { most_sent: bench.most_sent, ..outcome });
+        if let Err(error) = done {
+            return Ok(Measured { outcomes, failed: Some((size.clone(), format!("{error:#}"))) });
         }
     }
     Ok(Measured { outcomes, failed: None })
 }
 
 impl Bench<'_> {
-    fn all(&mut self, size: &str, resolution: f64) -> Result<Outcome> {
-        let line_fps = self.line.0 / self.frames.mean_wire_bits();
+    /// Measures one size; what is known when something fails is in the outcome.
+    fn all(&mut self, resolution: f64, outcome: &mut Outcome) -> Result<()> {
+        outcome.line_fps = self.line.0 / self.frames.mean_wire_bits();
         self.wait_for_device()?;
         // To warm up.
         self.trial(0.5, None)?;
         let mut rungs: Vec<Rung> = Vec::new();
-        let ndr = highest(0.0, resolution, &mut rungs, &mut |rate| self.loss(rate))?;
-        let pdr = highest(0.001, resolution, &mut rungs, &mut |rate| self.loss(rate))?;
-        let mut latency = Vec::new();
+        outcome.ndr = highest(0.0, resolution, &mut rungs, &mut |rate| self.loss(rate, None))?;
+        outcome.pdr = highest(0.001, resolution, &mut rungs, &mut |rate| self.loss(rate, None))?;
         for tenth in 1..=10 {
-            let Some(ndr) = ndr else { break };
+            let Some(ndr) = outcome.ndr else { break };
             let part = f64::from(tenth) / 10.0;
             let histogram = self.trial(ndr * part, None)?.latency();
             let microseconds = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-            latency.push((part, microseconds(0.5), microseconds(0.999)));
+            outcome.latency.push((part, microseconds(0.5), microseconds(0.999)));
         }
         // Section 26.3: from the line's rate down by tenths, until two in a row lose nothing.
-        let mut loss: Vec<(f64, f64)> = Vec::new();
         for tenth in (1..=10).rev() {
             let rate = f64::from(tenth) / 10.0;
-            loss.push((rate, self.trial(rate, None)?.loss().unwrap_or(0.0)));
-            if loss.iter().rev().take_while(|(_, lost)| *lost == 0.0).count() >= 2 {
+            outcome.loss.push((rate, self.trial(rate, None)?.loss().unwrap_or(0.0)));
+            if outcome.loss.iter().rev().take_while(|(_, lost)| *lost == 0.0).count() >= 2 {
                 break;
             }
         }
-        let most = (line_fps * self.duration.as_secs_f64()) as u64;
-        let back_to_back = self.back_to_back(most)?;
-        Ok(Outcome {
-            size: size.to_owned(),
-            line_fps,
-            ndr,
-            pdr,
-            latency,
-            loss,
-            back_to_back,
-            most_sent: self.most_sent,
-        })
+        let most = (outcome.line_fps * self.duration.as_secs_f64()) as u64;
+        outcome.back_to_back = Some(self.back_to_back(most)?);
+        Ok(())
     }
 
     /// Sends a few frames now and then until one comes back: a link may be up long before the device forwards.
@@ -322,10 +313,10 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The part that is lost at a rate; all, where the generator does not reach it.
-    fn loss(&mut self, rate: f64) -> Result<f64> {
+    /// The part that is lost at a rate, of so many frames if that is said; all, where the generator does not reach it.
+    fn loss(&mut self, rate: f64, count: Option<u64>) -> Result<f64> {
         for _ in 0..ATTEMPTS {
-            let outcome = self.trial(rate, None)?;
+            let outcome = self.trial(rate, count)?;
             if outcome.sent_fps() >= outcome.asked_fps.unwrap_or(0.0) * 0.995 {
                 return Ok(outcome.loss().unwrap_or(1.0));
             }
@@ -341,7 +332,7 @@ impl Bench<'_> {
         let (mut good, mut bad) = (0, most.max(1) + 1);
         let mut count = most.max(1);
         while bad - good > (bad / 32).max(1) {
-            if self.trial(1.0, Some(count))?.lost() == 0 {
+            if self.loss(1.0, Some(count))? == 0.0 {
                 good = count
             } else {
                 bad = count
