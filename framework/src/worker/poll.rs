@@ -87,14 +87,10 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
         let mut received = self.generate();
         // What stages make themselves is to have its share.
         let bursts = if received == 0 { self.in_a_row } else { 1 };
-        for (at, Source { queue, counters }) in self.queues.iter_mut().enumerate() {
-            let mut left = bursts;
-            while left > 0 {
-                let count = queue.receive_at_most(&mut self.batch, self.burst);
-                if count == 0 {
-                    break;
-                }
-                left -= 1;
+        let (mut at, mut left) = (0, bursts);
+        while let Some(Source { queue, counters }) = self.queues.get_mut(at) {
+            let count = queue.receive_at_most(&mut self.batch, self.burst);
+            if count > 0 {
                 received += count;
                 counters.received.add(count as u64);
                 self.cx.set_source(at);
@@ -102,9 +98,10 @@ impl<M: Copy + Default, S: Stage<M>> Poll<M, S> {
                 if !self.batch.is_empty() {
                     drop_unrouted(&mut self.batch, &mut self.cx);
                 }
-                if count < self.burst {
-                    break;
-                }
+            }
+            left -= 1;
+            if count < self.burst || left == 0 {
+                (at, left) = (at + 1, bursts);
             }
         }
         self.stage.flush(&mut self.cx);

@@ -91,8 +91,8 @@ impl Worker {
     }
 
     /// Full bursts that are taken from a queue before the next one has its turn, at least 1, for groups added after this.
-    /// Default 1. With more, what is done once a round is done for all of them; packets wait longer for it, and more of
-    /// them have to stay in the first-level cache meanwhile, which is worth it for pipelines that do nearly nothing.
+    /// Default 1. With more, what is done once a round is done for all of them, and packets wait longer for it: which is
+    /// worth it for pipelines that do nearly nothing.
     pub fn bursts_in_a_row(&mut self, most: usize) -> &mut Self {
         self.in_a_row = most.max(1);
         self
