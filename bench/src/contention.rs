@@ -110,22 +110,25 @@ pub(crate) fn measure(eal: &Eal, plan: Plan) -> Result<HandOver> {
     let mut outlet = Outlet::shared(port.tx(0)?, ring.clone());
     let until = Duration::from_secs_f64(plan.seconds);
     let mut median = |beside_one: bool| {
-        let over = AtomicBool::new(false);
+        let (over, measured) = (AtomicBool::new(false), AtomicBool::new(!beside_one));
         let costs = std::thread::scope(|scope| {
             let beside = beside_one.then(|| {
                 let (mut costs, mut ring) = (Vec::new(), ring.clone());
-                let (pool, over) = (&pool, &over);
+                let (pool, over, measured) = (&pool, &over, &measured);
                 scope.spawn(move || {
                     pin(other);
                     while !over.load(Ordering::Relaxed) {
                         costs.extend(hand_over(pool, &mut ring));
+                        measured.store(!costs.is_empty(), Ordering::Relaxed);
                     }
                     costs
                 })
             });
             pin(plan.core);
             let (begun, mut costs, mut ring) = (Instant::now(), Vec::new(), ring.clone());
-            while begun.elapsed() < until {
+            // Longer where others have a core for all of that time.
+            let missing = |costs: &[f64]| costs.is_empty() || !measured.load(Ordering::Relaxed);
+            while begun.elapsed() < until || (missing(&costs) && begun.elapsed() < PATIENCE) {
                 costs.extend(hand_over(&pool, &mut ring));
                 outlet.flush();
             }
@@ -140,6 +143,9 @@ pub(crate) fn measure(eal: &Eal, plan: Plan) -> Result<HandOver> {
     outlet.finish();
     Ok(measured)
 }
+
+/// How long a core is waited for that others have.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn pin(core: usize) {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
