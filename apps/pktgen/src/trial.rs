@@ -185,13 +185,21 @@ struct Running<'a> {
     sent: Vec<Arc<SendCounters>>,
     received: Vec<Arc<ReceiveCounters>>,
     started: u64,
+    /// When it ended, before what was on its way was waited for.
     over: Option<u64>,
     asked: Instant,
     /// For each port that was up at the start or before, how often in a row it was down.
     up: Vec<(Port, u32)>,
-    /// When a port took something last, or did not have to; bits that were made by then, and rounds in which it took
-    /// nothing.
-    moved: (Instant, u64, u64),
+    progress: Progress,
+}
+
+/// When frames went on last, or did not have to.
+struct Progress {
+    at: Instant,
+    /// Of all frames made by then.
+    wire_bits: u64,
+    /// Rounds in which a port had taken nothing.
+    held: u64,
 }
 
 impl<'a> Running<'a> {
@@ -237,8 +245,9 @@ impl<'a> Running<'a> {
         }
         let up =
             tester.ports.iter().filter(|port| seen_up.contains(&port.id())).map(|port| (port.clone(), 0)).collect();
-        let (asked, moved) = (Instant::now(), (Instant::now(), 0, 0));
-        Ok(Running { tester, trial, sent, received, started, over: None, asked, up, moved })
+        let asked = Instant::now();
+        let progress = Progress { at: asked, wire_bits: 0, held: 0 };
+        Ok(Running { tester, trial, sent, received, started, over: None, asked, up, progress })
     }
 
     fn is_sent(&self) -> bool {
@@ -267,14 +276,13 @@ impl<'a> Running<'a> {
     /// Whether the ports take nothing any more: who has a time in which to send gives up after it.
     fn stuck(&mut self) -> Option<String> {
         let total = |count: fn(&SendCounters) -> u64| self.sent.iter().map(|sender| count(sender)).sum::<u64>();
-        let (bits, held) = (total(SendCounters::wire_bits), total(SendCounters::held));
-        let (since, bits_before, held_before) = self.moved;
-        if bits != bits_before || held == held_before {
-            self.moved = (Instant::now(), bits, held);
+        let (wire_bits, held) = (total(SendCounters::wire_bits), total(SendCounters::held));
+        if wire_bits != self.progress.wire_bits || held == self.progress.held {
+            self.progress = Progress { at: Instant::now(), wire_bits, held };
             return None;
         }
-        self.moved.2 = held;
-        let is_stuck = self.trial.duration.is_none() && since.elapsed() >= STUCK;
+        self.progress.held = held;
+        let is_stuck = self.trial.duration.is_none() && self.progress.at.elapsed() >= STUCK;
         is_stuck.then(|| format!("the port took nothing for {} s", STUCK.as_secs()))
     }
 

@@ -208,7 +208,7 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
         // SAFETY: there are `N` slots, and `len` of them are used at most. `Mbuf` is a transparent pointer, so an array
         // of slots is an array of raw pointers.
         let slots = unsafe { self.mbufs.as_mut_ptr().add(self.len).cast() };
-        let count = fill(slots, free);
+        let count = fill(slots, free).min(free);
         let end = self.len + count;
         if size_of::<M>() > 0 {
             for meta in &mut self.meta[self.len..end] {
@@ -233,7 +233,7 @@ impl<M: Copy + Default, const N: usize> Batch<M, N> {
             return 0;
         }
         self.len = 0;
-        let taken = take(self.mbufs.as_mut_ptr().cast(), count);
+        let taken = take(self.mbufs.as_mut_ptr().cast(), count).min(count);
         if taken < end {
             self.close_gap(taken, end);
         }

@@ -200,14 +200,14 @@ impl Flows {
         })
     }
 
-    /// The slot of a frame's flow, if it is known, which nearly always is the first that it may be in.
+    /// The slot of a frame's flow, if it is known but not in the first slot of its set that was looked at.
     #[inline(never)]
     fn find_elsewhere(&self, seen: &Seen) -> Option<usize> {
         place_of(&self.entries, seen).filter(|slot| self.entries[*slot].fits(seen))
     }
 
-    /// Has places be counted from the frame at one on, of which it is the first and so many are left; returns those that
-    /// are not known.
+    /// After so many frames of the batch are gone, from the front on: says which of those left are not known. From now on
+    /// places are counted from the first of them.
     pub(super) fn rest(&mut self, gone: usize, left: usize) -> Places {
         self.gone = gone;
         let mut unknown = Places::default();

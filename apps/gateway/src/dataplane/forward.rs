@@ -21,7 +21,7 @@ impl Path {
     pub(super) fn forward_known(&mut self, batch: &mut Batch<Meta>, cx: &mut Context) -> usize {
         let Path { tables, outlets, counters, heard, flows, .. } = self;
         if tables.large() {
-            flows.decisions().take(batch.len()).for_each(|decision| fetch_slots(counters, decision));
+            flows.decisions().take(batch.len()).flatten().for_each(|decision| fetch_slots(counters, decision));
         }
         let (slots, ears, mut decisions) = (counters.slots(), Ears { tables, heard }, flows.decisions());
         batch.offer_each(|_, packet, _| {
@@ -67,7 +67,7 @@ impl Path {
         }
         for meta in batch.meta() {
             if let Sight::Known(place) = meta.sight {
-                fetch_slots(&self.counters, Some(self.flows.decision(place.into())));
+                fetch_slots(&self.counters, self.flows.decision(place.into()));
             }
         }
     }
@@ -275,8 +275,8 @@ fn send_uncommon(
 
 /// Fetches what is counted with a decision.
 #[inline]
-fn fetch_slots(counters: &Counters, decision: Option<&Decision>) {
-    for slot in decision.map_or([u32::MAX; 2], |decision| [decision.from, decision.to]) {
+fn fetch_slots(counters: &Counters, decision: &Decision) {
+    for slot in [decision.from, decision.to] {
         if let Some(slot) = counters.slots().get(slot as usize) {
             prefetch(slot);
         }

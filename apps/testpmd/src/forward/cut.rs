@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [14 + 20 + 520, 14 + 20 + 488]);
         assert!(sent.iter().all(|fragment| Ipv4::parse(&fragment[14..]).unwrap().0.is_fragment()));
     }
+
     /// `frame` in a VXLAN packet whose UDP has a checksum, or none.
     fn in_vxlan(outer: Frame, frame: &[u8], checksum: bool) -> Vec<u8> {
         let mut whole = outer.udp(5555, 4789).payload([8, 0, 0, 0, 0, 0, 1, 0]).payload(frame).build();

@@ -47,16 +47,10 @@ enum Inside {
 
 /// The tunnel that an IP packet is the outside of, if it is.
 pub(super) fn behind(frame: &[u8], outer: IpLayer, ports: TunnelPorts) -> Option<Tunnel> {
-    let ((inside, at), any_length) = match outer.protocol {
-        IpProtocol::UDP => {
-            let tunnel = over_udp(frame, outer.payload, ports)?;
-            // GTP has a length of its own.
-            let [from, to] = [0, 2].map(|at| word(frame, outer.payload + at));
-            (tunnel, from != Some(GTP_CONTROL) && !matches!(to, Some(GTP_CONTROL | GTP_USER)))
-        }
-        // Unless it has a checksum or a number.
-        IpProtocol::GRE => (over_gre(frame, outer.payload)?, word(frame, outer.payload)? & 0x9000 == 0),
-        IpProtocol::IPV4 if matches!(frame.get(outer.payload)? >> 4, 4 | 6) => ((Inside::Version, outer.payload), true),
+    let (inside, at, any_length) = match outer.protocol {
+        IpProtocol::UDP => over_udp(frame, outer.payload, ports)?,
+        IpProtocol::GRE => over_gre(frame, outer.payload)?,
+        IpProtocol::IPV4 if matches!(frame.get(outer.payload)? >> 4, 4 | 6) => (Inside::Version, outer.payload, true),
         _ => return None,
     };
     let inner = match inside {
@@ -68,15 +62,17 @@ pub(super) fn behind(frame: &[u8], outer: IpLayer, ports: TunnelPorts) -> Option
     Some(Tunnel { inner, any_length })
 }
 
-/// By the ports: the first of those that are known, in the original's order.
-fn over_udp(frame: &[u8], at: usize, ports: TunnelPorts) -> Option<(Inside, usize)> {
+/// By the ports: the first of those that are known, in the original's order. What is inside, where, and whether the
+/// header is for any length.
+fn over_udp(frame: &[u8], at: usize, ports: TunnelPorts) -> Option<(Inside, usize, bool)> {
     let (src, dst, at) = (word(frame, at)?, word(frame, at + 2)?, at + UDP_HEADER);
     if src == GTP_CONTROL || matches!(dst, GTP_CONTROL | GTP_USER) {
         let (&flags, &kind) = (frame.get(at)?, frame.get(at + 1)?);
         // Extension header, sequence number or N-PDU number: all are there when one is.
         let optional = if flags & 0b111 != 0 { 4 } else { 0 };
         let inside = if kind == 0xff { Inside::Version } else { Inside::Other };
-        return Some((inside, at + 8 + optional));
+        // It has a length of its own.
+        return Some((inside, at + 8 + optional, false));
     }
     match dst {
         _ if dst == ports.vxlan_gpe => {
@@ -86,26 +82,28 @@ fn over_udp(frame: &[u8], at: usize, ports: TunnelPorts) -> Option<(Inside, usiz
                 3 => Inside::Ethernet,
                 _ => return None,
             };
-            Some((inside, at + 8))
+            Some((inside, at + 8, true))
         }
-        VXLAN => Some((Inside::Ethernet, at + 8)),
+        VXLAN => Some((Inside::Ethernet, at + 8, true)),
         _ if dst == ports.geneve => {
             let options = usize::from(frame.get(at)? & 0x3f) * 4;
             let inside = match word(frame, at + 2)? {
                 0 => Inside::Ip(Ip::V4),
                 other => by_type(other)?,
             };
-            Some((inside, at + 8 + options))
+            Some((inside, at + 8 + options, true))
         }
         _ => None,
     }
 }
 
-fn over_gre(frame: &[u8], at: usize) -> Option<(Inside, usize)> {
+/// As [`over_udp`].
+fn over_gre(frame: &[u8], at: usize) -> Option<(Inside, usize, bool)> {
     let (flags, inside) = (word(frame, at)?, by_type(word(frame, at + 2)?)?);
     // Checksum, key and sequence number, four bytes each.
     let optional = (flags & 0xb000).count_ones() as usize * 4;
-    Some((inside, at + 4 + optional))
+    // A checksum, or a number, is of one packet.
+    Some((inside, at + 4 + optional, flags & 0x9000 == 0))
 }
 
 fn by_type(ether_type: u16) -> Option<Inside> {
