@@ -1,4 +1,5 @@
-//! Receiving and sending: what DPDK's `static inline` functions of these names do, without a call into C before the driver's.
+//! Receiving and sending: what DPDK's `static inline` functions of these names do, without a call into C before the
+//! driver's.
 
 use crate::{rte_eth_call_rx_callbacks, rte_eth_call_tx_callbacks, rte_eth_fp_ops, rte_ethdev_qdata, rte_mbuf};
 use std::ffi::c_void;

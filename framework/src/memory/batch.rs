@@ -261,8 +261,8 @@ impl<M, const N: usize> Drop for Batch<M, N> {
     }
 }
 
-/// A batch in the middle of [`Batch::remove_if`] or [`Batch::offer_each`]: it owns its slots below `kept` and from `next` to
-/// `end`, and calls itself empty meanwhile.
+/// A batch in the middle of [`Batch::remove_if`] or [`Batch::offer_each`]: it owns its slots below `kept` and from
+/// `next` to `end`, and calls itself empty meanwhile.
 struct Sieve<'a, M, const N: usize> {
     batch: &'a mut Batch<M, N>,
     kept: usize,
